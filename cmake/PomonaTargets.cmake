@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+# One library per folder, one test program per folder, the same flags for all.
+
+add_library(pomona_flags INTERFACE)
+target_include_directories(pomona_flags INTERFACE "${PROJECT_SOURCE_DIR}/src")
+target_compile_options(pomona_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor
+                                              -Woverloaded-virtual -Wimplicit-fallthrough)
+if(POMONA_WERROR)
+  target_compile_options(pomona_flags INTERFACE -Werror)
+endif()
+if(POMONA_SANITIZE)
+  target_compile_options(pomona_flags INTERFACE -fsanitize=${POMONA_SANITIZE} -fno-omit-frame-pointer)
+  target_link_options(pomona_flags INTERFACE -fsanitize=${POMONA_SANITIZE})
+endif()
+
+# pomona_library(NAME SOURCES ... PUBLIC ... PRIVATE ...)
+function(pomona_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;PUBLIC;PRIVATE" ${ARGN})
+  add_library(${name} STATIC ${ARG_SOURCES})
+  target_link_libraries(${name} PUBLIC pomona_flags ${ARG_PUBLIC} PRIVATE ${ARG_PRIVATE})
+endfunction()
+
+# pomona_test(NAME SOURCES ... LINK ...): a GoogleTest program; its cases become ctest cases labelled "unit".
+# Tests find data through POMONA_SOURCE_DIR and the oracle's interpreter through POMONA_PYTHON.
+function(pomona_test name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINK" ${ARGN})
+  if(NOT POMONA_TESTS)
+    return()
+  endif()
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE pomona_flags ${ARG_LINK} GTest::gmock GTest::gtest_main)
+  target_compile_definitions(${name} PRIVATE POMONA_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
+                                             POMONA_PYTHON="${POMONA_VENV}/bin/python")
+  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 DISCOVERY_MODE PRE_TEST
+                       PROPERTIES LABELS unit TIMEOUT 300)
+endfunction()

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace pomona {
+
+// True where `text` is well-formed UTF-8 (RFC 3629: no overlong forms, no surrogates).
+bool is_utf8(std::string_view text);
+
+// `path` itself where it is UTF-8; else every byte that is not ASCII, and '%', as %XX.
+std::string escape_path(std::string_view path);
+
+// 1536 -> "1.5 KiB".
+std::string human_bytes(std::uint64_t bytes);
+
+// 3725 s -> "1 h 02 min"; 75.2 s -> "1 min 15 s"; 0.42 s -> "0.4 s".
+std::string human_seconds(double seconds);
+
+// 7478 -> "7,478".
+std::string human_count(std::uint64_t count);
+
+}  // namespace pomona

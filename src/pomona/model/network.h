@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "pomona/model/fingerprint.h"
+#include "pomona/model/preprocess.h"
+
+namespace pomona {
+
+enum class Precision : std::uint8_t { kAuto, kF32, kBf16 };
+enum class Pool : std::uint8_t {
+  kAuto,  // average where the layer's output has height and width, none where it is flat
+  kAvg,
+  kMax,
+  kNone,  // flatten, in the network's own order with channels last (Keras's Flatten)
+};
+
+Precision parse_precision(std::string_view name);  // Throws Error{kUsage} that lists the names.
+Pool parse_pool(std::string_view name);
+std::string_view to_string(Precision precision);
+std::string_view to_string(Pool pool);
+
+struct NetworkOptions {
+  std::string model = "efficientnet-lite0";   // a name of the registry, or a path (.onnx, .xml, .tflite, SavedModel folder)
+  std::optional<std::string> preprocess;      // mode or JSON file; needed for a bare path, else the card's
+  std::string layer = "penultimate";          // or the name of a tensor or node
+  Pool pool = Pool::kAuto;
+  std::optional<int> input_size;              // pixels, both sides; none = the card's
+  Precision precision = Precision::kAuto;     // auto = bf16 where the CPU has it
+  std::optional<Kernel> kernel;               // none = the card's (bicubic)
+  std::optional<Fit> fit;                     // none = squash
+  bool exif_orientation = true;
+  JpegScale jpeg_scale = JpegScale::kAuto;
+  int batch = 8;                              // photos per inference; static, a partial batch is padded
+  int streams = 0;                            // concurrent InferLanes; 0 = cpu_budget()
+  bool compile_cache = true;                  // keep the compiled network under cache_home()
+};
+
+// One stream of inference: its own request and tensors. Not thread-safe: one lane per worker thread.
+class InferLane {
+ public:
+  ~InferLane();
+  InferLane(InferLane&&) noexcept;
+  InferLane& operator=(InferLane&&) noexcept;
+
+  // The pixels of photo `slot` (0 <= slot < batch): height x width x 3 RGB bytes, to be written before infer().
+  std::span<std::uint8_t> pixels(int slot);
+
+  // Runs the network on the calling thread over the whole (static) batch.
+  // Throws Error{kInternal} where OpenVINO fails.
+  void infer();
+
+  // The vector of photo `slot` after infer(): d floats, valid until the next infer().
+  std::span<const float> features(int slot) const;
+
+ private:
+  friend class Network;
+  struct Impl;
+  explicit InferLane(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+// A pretrained network made into a featurizer: head cut off, normalization folded in, u8 NHWC RGB input,
+// static batch, compiled by OpenVINO for this CPU. Copies share the compiled network. Thread-safe.
+class Network {
+ public:
+  // Reads, cuts, compiles. Throws Error{kNotFound | kFormat | kUsage | kUnavailable}.
+  static Network load(const NetworkOptions& options);
+
+  int dimension() const;  // d
+  int batch() const;
+  int streams() const;
+  const PreprocessSpec& preprocess() const;
+  const Fingerprint& fingerprint() const;
+  const std::string& name() const;  // registry name or file name
+  const std::filesystem::path& file() const;  // the network's file
+
+  InferLane make_lane() const;
+
+ private:
+  struct Impl;
+  explicit Network(std::shared_ptr<const Impl> impl);
+  std::shared_ptr<const Impl> impl_;
+};
+
+}  // namespace pomona

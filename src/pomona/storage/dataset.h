@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "pomona/base/error.h"
+#include "pomona/base/hash.h"
+#include "pomona/storage/store.h"
+
+namespace pomona {
+
+enum class Format : std::uint8_t { kParquet, kCsv };
+Format parse_format(std::string_view name);  // Throws Error{kUsage}.
+std::string_view to_string(Format format);
+
+// One row's columns besides its vector.
+struct RowInfo {
+  std::string path;                  // UTF-8 (escape_path)
+  std::optional<std::string> label;
+  std::optional<std::string> split;  // Training | Validation | Test
+  std::int32_t width = 0;            // pixels, full size, after orientation
+  std::int32_t height = 0;
+  ContentHash hash{};
+};
+
+// A photo that did not become a row.
+struct RejectRow {
+  std::string path;        // UTF-8 (escape_path)
+  std::string path_bytes;  // raw bytes; empty where path is the raw path
+  std::string stage;
+  std::string reason;
+  std::int64_t bytes = 0;
+};
+
+// Rows that stand together: one row group. `vectors` is rows.size() x d, row-major.
+struct Block {
+  std::vector<RowInfo> rows;
+  std::vector<float> vectors;
+  std::vector<RejectRow> rejects;
+};
+
+// How a dataset's columns look.
+struct Schema {
+  std::string vector_column = "features";  // or "components"
+  int d = 0;
+  bool labels = false;   // has a label column
+  bool splits = false;   // has a split column
+  Format format = Format::kParquet;
+};
+
+// One published part, as recorded in `_run.json`.
+struct PartRecord {
+  std::string file;             // name below DEST; empty where every photo of the part was rejected
+  std::string rejects_file;     // name below DEST; empty where there are none
+  std::uint64_t index = 0;      // position in the dataset
+  std::uint64_t rows = 0;
+  std::uint64_t rejected = 0;
+  std::uint64_t bytes = 0;
+  std::string sha256;           // of the part's file
+  nlohmann::json extra;         // the caller's (listing digest, block sizes)
+};
+
+nlohmann::json to_json(const PartRecord& record);
+PartRecord part_from_json(const nlohmann::json& json);  // Throws Error{kFormat}.
+
+// Writes one part: blocks become row groups. The file grows under `_temporary/<run id>/` and is moved to its
+// place by finish(). Not thread-safe.
+class PartWriter {
+ public:
+  // Part file: part-<index, 5 digits>-<run id>.snappy.parquet or .csv.
+  PartWriter(const Store& dest, const Schema& schema, const std::string& run_id, std::uint64_t index);
+  ~PartWriter();  // unfinished: removes what it wrote
+  PartWriter(PartWriter&&) noexcept;
+
+  void write(const Block& block);  // Throws Error{kIo}: disk full, store dead.
+  // Publishes the part and its rejects, then its record as `_temporary/<run id>/part-<index>.json`.
+  PartRecord finish(nlohmann::json extra);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// What stands at DEST.
+enum class DatasetState : std::uint8_t { kAbsent, kUnfinished, kFinished, kForeign };
+
+// kForeign: there are files, but none of ours.
+DatasetState dataset_state(const Store& dest);
+
+// The records of parts that an unfinished run published, in order of index; parts whose file is missing, of
+// another size or unreadable are left out.
+struct UnfinishedRun {
+  std::string run_id;
+  nlohmann::json header;  // as given to begin_run()
+  std::vector<PartRecord> parts;
+};
+std::optional<UnfinishedRun> find_unfinished(const Store& dest);
+
+// Records that a run begins: `_temporary/<run id>/run.json` with `header` (options, fingerprint, schema).
+void begin_run(const Store& dest, const std::string& run_id, const nlohmann::json& header);
+
+// Ends a dataset: writes `_run.json` (with `parts` added under "parts"), then removes files that no record
+// names, `_temporary`, and last writes `_SUCCESS`.
+void finish_run(const Store& dest, nlohmann::json run, const std::vector<PartRecord>& parts);
+
+// Removes everything a dataset consists of, and nothing else; `_SUCCESS` goes first.
+void remove_dataset(const Store& dest);
+
+// A new run id: 16 hex digits.
+std::string new_run_id();
+
+// Reads a dataset, finished or not (`require_success`), part by part. Also reads plain Parquet folders
+// with a fixed_size_list or list column of floats named features or components. Thread-safe once open.
+class DatasetReader {
+ public:
+  // Throws Error{kNotFound | kFormat}.
+  static DatasetReader open(const Store& dest, bool require_success = true);
+
+  const Schema& schema() const;
+  const nlohmann::json& run() const;  // `_run.json`; null where there is none
+  const std::vector<PartRecord>& parts() const;
+  std::uint64_t rows() const;
+
+  // Calls `sink` for every row group of part `index`, in order; false stops. `with_vectors` off skips them.
+  void read_part(std::size_t index, bool with_vectors, const std::function<bool(Block&&)>& sink) const;
+  // All parts, in order.
+  void read(bool with_vectors, const std::function<bool(Block&&)>& sink) const;
+  std::vector<RejectRow> rejects() const;
+
+ private:
+  struct Impl;
+  std::shared_ptr<const Impl> impl_;
+};
+
+}  // namespace pomona
