@@ -10,9 +10,9 @@
 namespace pomona {
 
 struct DownloadOptions {
-  std::string sha256;        // expected, lower-case hex; empty = not checked
-  std::uint64_t bytes = 0;   // expected size; 0 = not checked
-  int attempts = 4;          // with backoff, for what may pass (resets, 5xx, 429)
+  std::string sha256;           // expected, lower-case hex; empty = not checked
+  std::uint64_t bytes = 0;      // expected size; 0 = not checked
+  int attempts = 4;             // with backoff, for what may pass (resets, 5xx, 429)
   bool allow_file_url = false;  // for tests: file:// and http:// to loopback
 };
 
