@@ -123,6 +123,9 @@ class DatasetReader {
   // Throws Error{kNotFound | kFormat}.
   static DatasetReader open(const Store& dest, bool require_success = true);
 
+  // The given parts of a dataset, finished or not, and no others.
+  static DatasetReader open_parts(const Store& dest, const Schema& schema, std::vector<PartRecord> parts);
+
   const Schema& schema() const;
   const nlohmann::json& run() const;  // `_run.json`; null where there is none
   const std::vector<PartRecord>& parts() const;
@@ -130,6 +133,9 @@ class DatasetReader {
 
   // Calls `sink` for every row group of part `index`, in order; false stops. `with_vectors` off skips them.
   void read_part(std::size_t index, bool with_vectors, const std::function<bool(Block&&)>& sink) const;
+  // How many row groups part `index` has, and one of them (CSV parts are one row group).
+  std::size_t row_groups(std::size_t index) const;
+  Block read_row_group(std::size_t index, std::size_t group, bool with_vectors) const;
   // All parts, in order.
   void read(bool with_vectors, const std::function<bool(Block&&)>& sink) const;
   std::vector<RejectRow> rejects() const;
