@@ -28,19 +28,20 @@ std::string_view to_string(Precision precision);
 std::string_view to_string(Pool pool);
 
 struct NetworkOptions {
-  std::string model = "efficientnet-lite0";   // a name of the registry, or a path (.onnx, .xml, .tflite, SavedModel folder)
-  std::optional<std::string> preprocess;      // mode or JSON file; needed for a bare path, else the card's
-  std::string layer = "penultimate";          // or the name of a tensor or node
+  std::string model =
+      "efficientnet-lite0";  // a name of the registry, or a path (.onnx, .xml, .tflite, SavedModel folder)
+  std::optional<std::string> preprocess;  // mode or JSON file; needed for a bare path, else the card's
+  std::string layer = "penultimate";      // or the name of a tensor or node
   Pool pool = Pool::kAuto;
-  std::optional<int> input_size;              // pixels, both sides; none = the card's
-  Precision precision = Precision::kAuto;     // auto = bf16 where the CPU has it
-  std::optional<Kernel> kernel;               // none = the card's (bicubic)
-  std::optional<Fit> fit;                     // none = squash
+  std::optional<int> input_size;           // pixels, both sides; none = the card's
+  Precision precision = Precision::kAuto;  // auto = bf16 where the CPU has it
+  std::optional<Kernel> kernel;            // none = the card's (bicubic)
+  std::optional<Fit> fit;                  // none = squash
   bool exif_orientation = true;
   JpegScale jpeg_scale = JpegScale::kAuto;
-  int batch = 8;                              // photos per inference; static, a partial batch is padded
-  int streams = 0;                            // concurrent InferLanes; 0 = cpu_budget()
-  bool compile_cache = true;                  // keep the compiled network under cache_home()
+  int batch = 8;              // photos per inference; static, a partial batch is padded
+  int streams = 0;            // concurrent InferLanes; 0 = cpu_budget()
+  bool compile_cache = true;  // keep the compiled network under cache_home()
 };
 
 // One stream of inference: its own request and tensors. Not thread-safe: one lane per worker thread.
@@ -50,7 +51,8 @@ class InferLane {
   InferLane(InferLane&&) noexcept;
   InferLane& operator=(InferLane&&) noexcept;
 
-  // The pixels of photo `slot` (0 <= slot < batch): height x width x 3 RGB bytes, to be written before infer().
+  // The pixels of photo `slot` (0 <= slot < batch): height x width x 3 RGB bytes, to be written before
+  // infer().
   std::span<std::uint8_t> pixels(int slot);
 
   // Runs the network on the calling thread over the whole (static) batch.
@@ -79,7 +81,7 @@ class Network {
   int streams() const;
   const PreprocessSpec& preprocess() const;
   const Fingerprint& fingerprint() const;
-  const std::string& name() const;  // registry name or file name
+  const std::string& name() const;            // registry name or file name
   const std::filesystem::path& file() const;  // the network's file
 
   InferLane make_lane() const;

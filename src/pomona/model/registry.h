@@ -24,10 +24,10 @@ struct ModelCard {
   std::string licence;
   PreprocessSpec preprocess;
   std::string layer = "penultimate";
-  int dimension = 0;              // d
-  std::uint64_t parameters = 0;   // of the whole network
-  std::optional<double> top1;     // ImageNet, per cent, as its makers state it
-  std::filesystem::path file;     // where it is, or would be, on this machine
+  int dimension = 0;             // d
+  std::uint64_t parameters = 0;  // of the whole network
+  std::optional<double> top1;    // ImageNet, per cent, as its makers state it
+  std::filesystem::path file;    // where it is, or would be, on this machine
   bool installed = false;
 };
 
@@ -44,7 +44,7 @@ ModelCard pull_model(const std::string& name, const Hooks& hooks);
 
 // Copies a network (.onnx, .xml with its .bin, .tflite, SavedModel folder) into the registry under `name`,
 // with its card. Throws Error{kExists | kNotFound | kFormat | kUsage}.
-ModelCard add_model(const std::string& name, const std::filesystem::path& file, const PreprocessSpec& preprocess,
-                    const std::string& layer, const std::string& licence);
+ModelCard add_model(const std::string& name, const std::filesystem::path& file,
+                    const PreprocessSpec& preprocess, const std::string& layer, const std::string& licence);
 
 }  // namespace pomona

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "pomona/model/network.h"
+#include "pomona/model/preprocess.h"
+
+namespace ov {
+class Model;
+}
+
+namespace pomona {
+
+// What the featurizer is to be made of.
+struct CutOptions {
+  std::string layer = "penultimate";
+  Pool pool = Pool::kAuto;
+  int width = 0;   // pixels; 0 = as the network has it, else 224
+  int height = 0;  // pixels
+  int batch = 1;
+  bool channels_last = false;  // layout to assume where the network does not tell (TensorFlow's)
+};
+
+// A network made into a featurizer.
+struct CutNetwork {
+  std::shared_ptr<ov::Model> model;  // u8 (batch, height, width, 3) RGB in, f32 (batch, dimension) out
+  std::string layer;                 // the tensor it was cut at
+  Pool pool = Pool::kNone;           // as resolved: avg, max or none
+  int dimension = 0;
+  int width = 0;            // pixels
+  int height = 0;           // pixels
+  bool raw_pixels = false;  // the network takes bytes itself (quantized): mean and std are not applied
+};
+
+// Cuts the classification head off (or at a named layer), pools, makes batch and size static and puts the
+// preprocessing in front: conversion from bytes, mean, and std and colour order folded into the first
+// convolution where its weights are plain. `model` is used up. Works on the graph alone, so that all formats
+// OpenVINO reads are treated alike. Throws Error{kUsage | kFormat}.
+CutNetwork cut_network(std::shared_ptr<ov::Model> model, const CutOptions& options,
+                       const PreprocessSpec& spec);
+
+}  // namespace pomona

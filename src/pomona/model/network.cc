@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "pomona/model/network.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <new>
+#include <utility>
+
+#include <openvino/core/model.hpp>
+#include <openvino/runtime/compiled_model.hpp>
+#include <openvino/runtime/core.hpp>
+#include <openvino/runtime/infer_request.hpp>
+#include <openvino/runtime/properties.hpp>
+#include <openvino/runtime/tensor.hpp>
+
+#include "pomona/base/cpu.h"
+#include "pomona/base/error.h"
+#include "pomona/base/paths.h"
+#include "pomona/model/graph_cut.h"
+#include "pomona/model/network_file.h"
+#include "pomona/model/registry.h"
+
+namespace pomona {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kAlignment =
+    64;  // a cache line and an AVX-512 register; OpenVINO uses it without a copy
+constexpr int kLargestBatch = 1024;
+
+template <typename T>
+struct Free {
+  void operator()(T* memory) const { std::free(memory); }
+};
+
+template <typename T>
+using Aligned = std::unique_ptr<T[], Free<T>>;
+
+template <typename T>
+Aligned<T> allocate(std::size_t count) {
+  const std::size_t bytes = (count * sizeof(T) + kAlignment - 1) / kAlignment * kAlignment;
+  T* memory = static_cast<T*>(std::aligned_alloc(kAlignment, bytes));
+  if (memory == nullptr) throw std::bad_alloc();
+  std::fill_n(memory, count, T{});
+  return Aligned<T>(memory);
+}
+
+// What --model means: a card of the registry, or a file with the preprocessing given beside it.
+struct Source {
+  std::string name;
+  fs::path file;
+  PreprocessSpec spec;
+  std::string layer;
+  bool sized = false;  // the preprocessing says which input size
+};
+
+bool looks_like_path(const std::string& model) {
+  if (model.find('/') != std::string::npos) return true;
+  const std::string extension = fs::path(model).extension().string();
+  return extension == ".onnx" || extension == ".xml" || extension == ".tflite";
+}
+
+Source resolve(const NetworkOptions& options) {
+  Source source;
+  source.layer = options.layer;
+  if (looks_like_path(options.model) || fs::is_directory(options.model)) {
+    source.file = options.model;
+    network_format(source.file);
+    source.name = fs::weakly_canonical(source.file).filename().string();
+    if (!options.preprocess) {
+      throw Error(ErrorCode::kUsage,
+                  "how " + options.model +
+                      " wants its pixels is not known: give --preprocess tf, caffe, torch, lite "
+                      "or a JSON file");
+    }
+    source.spec = preprocess_spec(*options.preprocess);
+    source.sized = source.spec.mode == "custom";
+  } else {
+    const ModelCard card = find_model(options.model);
+    if (!card.installed) {
+      throw Error(ErrorCode::kNotFound,
+                  "the network " + card.name + " is not on this machine: " +
+                      (card.url.empty() ? "`make build` puts it at " + card.file.string()
+                                        : "`pomona models pull " + card.name + "` fetches it"));
+    }
+    source.name = card.name;
+    source.file = card.file;
+    source.spec = options.preprocess ? preprocess_spec(*options.preprocess) : card.preprocess;
+    source.sized = true;
+    if (options.preprocess && source.spec.mode != "custom") {
+      source.spec.width = card.preprocess.width;
+      source.spec.height = card.preprocess.height;
+    }
+    if (options.layer == "penultimate") source.layer = card.layer;
+  }
+  if (options.kernel) source.spec.kernel = *options.kernel;
+  if (options.fit) source.spec.fit = *options.fit;
+  source.spec.exif_orientation = options.exif_orientation;
+  source.spec.jpeg_scale = options.jpeg_scale;
+  return source;
+}
+
+void check(const NetworkOptions& options) {
+  if (options.batch < 1 || options.batch > kLargestBatch) {
+    throw Error(ErrorCode::kUsage, "a batch of " + std::to_string(options.batch) + " photos: give 1 to " +
+                                       std::to_string(kLargestBatch));
+  }
+  if (options.streams < 0) throw Error(ErrorCode::kUsage, "the number of streams must not be negative");
+  if (options.input_size && (*options.input_size < 1 || *options.input_size > 8192)) {
+    throw Error(ErrorCode::kUsage,
+                "an input size of " + std::to_string(*options.input_size) + " pixels: give 1 to 8192");
+  }
+}
+
+Precision resolve_precision(Precision asked) {
+  const bool bf16 = cpu_features().bf16();
+  if (asked == Precision::kBf16 && !bf16) {
+    throw Error(ErrorCode::kUnavailable, "this CPU (" + cpu_features().name +
+                                             ") has no bf16 arithmetic: give --precision auto or f32");
+  }
+  if (asked == Precision::kAuto) return bf16 ? Precision::kBf16 : Precision::kF32;
+  return asked;
+}
+
+nlohmann::json identity(const std::string& sha256, const CutNetwork& cut, const PreprocessSpec& spec) {
+  const nlohmann::json pixels = to_json(spec);
+  nlohmann::json fields = {{"network_sha256", sha256},
+                           {"layer", cut.layer},
+                           {"pool", to_string(cut.pool)},
+                           {"input_width", spec.width},
+                           {"input_height", spec.height}};
+  for (const char* field : {"kernel", "fit", "exif_orientation", "jpeg_scale", "mean", "std", "colour"}) {
+    fields[field] = pixels.at(field);
+  }
+  return fields;
+}
+
+ov::CompiledModel compile(ov::Core& core, const std::shared_ptr<ov::Model>& model, Precision precision,
+                          int streams, bool use_cache) {
+  ov::AnyMap config = {
+      ov::hint::inference_precision(precision == Precision::kBf16 ? ov::element::bf16 : ov::element::f32),
+      ov::num_streams(streams), ov::inference_num_threads(streams), ov::hint::enable_cpu_pinning(false)};
+  if (use_cache) {
+    std::error_code error;
+    const fs::path folder = cache_home() / "compiled";
+    fs::create_directories(folder, error);
+    if (!error) {
+      ov::AnyMap cached = config;
+      cached.insert(ov::cache_dir(folder.string()));
+      try {
+        return core.compile_model(model, "CPU", cached);
+      } catch (const std::exception&) {
+        // A full disk or a damaged entry must not stop the job: what the cache holds can be made again.
+      }
+    }
+  }
+  return core.compile_model(model, "CPU", config);
+}
+
+}  // namespace
+
+Precision parse_precision(std::string_view name) {
+  if (name == "auto") return Precision::kAuto;
+  if (name == "f32") return Precision::kF32;
+  if (name == "bf16") return Precision::kBf16;
+  throw Error(ErrorCode::kUsage, "unknown precision `" + std::string(name) + "`: give auto, f32 or bf16");
+}
+
+Pool parse_pool(std::string_view name) {
+  if (name == "auto") return Pool::kAuto;
+  if (name == "avg") return Pool::kAvg;
+  if (name == "max") return Pool::kMax;
+  if (name == "none") return Pool::kNone;
+  throw Error(ErrorCode::kUsage, "unknown pooling `" + std::string(name) + "`: give auto, avg, max or none");
+}
+
+std::string_view to_string(Precision precision) {
+  switch (precision) {
+    case Precision::kAuto:
+      return "auto";
+    case Precision::kF32:
+      return "f32";
+    case Precision::kBf16:
+      return "bf16";
+  }
+  return "unknown";
+}
+
+std::string_view to_string(Pool pool) {
+  switch (pool) {
+    case Pool::kAuto:
+      return "auto";
+    case Pool::kAvg:
+      return "avg";
+    case Pool::kMax:
+      return "max";
+    case Pool::kNone:
+      return "none";
+  }
+  return "unknown";
+}
+
+struct Network::Impl {
+  std::string name;
+  fs::path file;
+  PreprocessSpec spec;
+  Fingerprint fingerprint;
+  int dimension = 0;
+  int batch = 0;
+  int streams = 0;
+  ov::Core core;
+  ov::CompiledModel compiled;
+};
+
+struct InferLane::Impl {
+  std::shared_ptr<const void> network;  // the compiled network and its Core outlive the request
+  std::string name;
+  std::size_t photo_bytes = 0;
+  std::size_t dimension = 0;
+  std::size_t batch = 0;
+  Aligned<std::uint8_t> pixels;
+  Aligned<float> features;
+  ov::InferRequest request;
+};
+
+Network::Network(std::shared_ptr<const Impl> impl) : impl_(std::move(impl)) {}
+
+Network Network::load(const NetworkOptions& options) {
+  check(options);
+  Source source = resolve(options);
+  const Precision precision = resolve_precision(options.precision);
+  auto impl = std::make_shared<Impl>();
+  try {
+    const NetworkFormat format = network_format(source.file);
+    CutOptions cut_options;
+    cut_options.layer = source.layer;
+    cut_options.pool = options.pool;
+    cut_options.batch = options.batch;
+    cut_options.channels_last = format == NetworkFormat::kTfLite || format == NetworkFormat::kSavedModel;
+    if (options.input_size) {
+      cut_options.width = cut_options.height = *options.input_size;
+    } else if (source.sized) {
+      cut_options.width = source.spec.width;
+      cut_options.height = source.spec.height;
+    }
+    CutNetwork cut =
+        cut_network(read_network(impl->core, source.file, format, source.layer), cut_options, source.spec);
+    source.spec.width = cut.width;
+    source.spec.height = cut.height;
+    if (cut.raw_pixels) {
+      source.spec.mode = "custom";
+      source.spec.mean = {0, 0, 0};
+      source.spec.std = {1, 1, 1};
+      source.spec.bgr = false;
+    }
+    impl->name = source.name;
+    impl->file = source.file;
+    impl->fingerprint = {identity(network_sha256(source.file), cut, source.spec),
+                         std::string(to_string(precision))};
+    impl->spec = source.spec;
+    impl->dimension = cut.dimension;
+    impl->batch = options.batch;
+    impl->streams = options.streams > 0 ? options.streams : cpu_budget();
+    impl->compiled = compile(impl->core, cut.model, precision, impl->streams, options.compile_cache);
+  } catch (const Error& error) {
+    const std::string message = error.what();
+    if (message.find(source.file.string()) != std::string::npos) throw;
+    throw Error(error.code(), source.file.string() + ": " + message);
+  } catch (const std::bad_alloc&) {
+    throw Error(ErrorCode::kFormat, source.file.string() + ": the network needs more memory than there is");
+  } catch (const std::exception& error) {
+    throw Error(ErrorCode::kFormat,
+                source.file.string() + ": OpenVINO cannot run this network: " + openvino_reason(error));
+  }
+  return Network(std::move(impl));
+}
+
+int Network::dimension() const {
+  return impl_->dimension;
+}
+int Network::batch() const {
+  return impl_->batch;
+}
+int Network::streams() const {
+  return impl_->streams;
+}
+const PreprocessSpec& Network::preprocess() const {
+  return impl_->spec;
+}
+const Fingerprint& Network::fingerprint() const {
+  return impl_->fingerprint;
+}
+const std::string& Network::name() const {
+  return impl_->name;
+}
+const fs::path& Network::file() const {
+  return impl_->file;
+}
+
+InferLane Network::make_lane() const {
+  auto lane = std::make_unique<InferLane::Impl>();
+  lane->network = impl_;
+  lane->name = impl_->name;
+  const auto width = static_cast<std::size_t>(impl_->spec.width);
+  const auto height = static_cast<std::size_t>(impl_->spec.height);
+  lane->photo_bytes = height * width * 3;
+  lane->dimension = static_cast<std::size_t>(impl_->dimension);
+  lane->batch = static_cast<std::size_t>(impl_->batch);
+  try {
+    lane->pixels = allocate<std::uint8_t>(lane->batch * lane->photo_bytes);
+    lane->features = allocate<float>(lane->batch * lane->dimension);
+    // Creating a request does not change what the compiled network computes; OpenVINO only forgot the const.
+    ov::CompiledModel compiled = impl_->compiled;
+    lane->request = compiled.create_infer_request();
+    lane->request.set_input_tensor(
+        ov::Tensor(ov::element::u8, {lane->batch, height, width, 3}, lane->pixels.get()));
+    lane->request.set_output_tensor(
+        ov::Tensor(ov::element::f32, {lane->batch, lane->dimension}, lane->features.get()));
+  } catch (const std::exception& error) {
+    throw Error(ErrorCode::kInternal,
+                impl_->name + ": cannot make a lane of inference: " + openvino_reason(error));
+  }
+  return InferLane(std::move(lane));
+}
+
+InferLane::InferLane(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+InferLane::~InferLane() = default;
+InferLane::InferLane(InferLane&&) noexcept = default;
+InferLane& InferLane::operator=(InferLane&&) noexcept = default;
+
+std::span<std::uint8_t> InferLane::pixels(int slot) {
+  return {impl_->pixels.get() + static_cast<std::size_t>(slot) * impl_->photo_bytes, impl_->photo_bytes};
+}
+
+void InferLane::infer() {
+  try {
+    impl_->request.infer();
+  } catch (const std::exception& error) {
+    throw Error(ErrorCode::kInternal, impl_->name + ": inference failed: " + openvino_reason(error));
+  }
+}
+
+std::span<const float> InferLane::features(int slot) const {
+  return {impl_->features.get() + static_cast<std::size_t>(slot) * impl_->dimension, impl_->dimension};
+}
+
+}  // namespace pomona

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "pomona/model/network_file.h"
+
+#include <algorithm>
+#include <cctype>
+#include <sstream>
+#include <vector>
+
+#include <openvino/core/model.hpp>
+#include <openvino/runtime/core.hpp>
+#include <openvino/runtime/tensor.hpp>
+
+#include "pomona/base/error.h"
+#include "pomona/base/hash.h"
+#include "pomona/model/onnx_graph.h"
+
+namespace pomona {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string lower_extension(const fs::path& file) {
+  std::string extension = file.extension().string();
+  std::ranges::transform(extension, extension.begin(),
+                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return extension;
+}
+
+fs::path folder_of(const fs::path& file) {
+  return file.has_parent_path() ? file.parent_path() : fs::path(".");
+}
+
+std::string hash_files(std::vector<fs::path> files, const fs::path& root) {
+  std::ranges::sort(files);
+  std::string lines;
+  for (const auto& file : files) {
+    lines += sha256_file(file) + "  " + file.lexically_relative(root).generic_string() + "\n";
+  }
+  return sha256_hex(lines);
+}
+
+std::vector<fs::path> files_below(const fs::path& folder) {
+  std::vector<fs::path> files;
+  std::error_code error;
+  for (fs::recursive_directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+    if (it->is_regular_file()) files.push_back(it->path());
+  }
+  if (error) throw Error(ErrorCode::kIo, "cannot list " + folder.string() + ": " + error.message());
+  return files;
+}
+
+std::shared_ptr<ov::Model> read_onnx(ov::Core& core, const fs::path& file, const std::string& layer) {
+  OnnxModel onnx = load_onnx(file);
+  if (!has_ml_nodes(*onnx)) {
+    onnx.reset();
+    return core.read_model(file.string());
+  }
+  inline_external_data(*onnx, folder_of(file));
+  std::vector<std::string> outputs = outputs_without_ml(*onnx);
+  if (outputs.empty()) {
+    if (layer == "penultimate") {
+      throw Error(ErrorCode::kUsage, file.string() +
+                                         ": all its outputs come from ai.onnx.ml nodes, which the engine "
+                                         "does not run: name a tensor before them with --layer");
+    }
+    outputs = {layer};
+  }
+  prune_onnx(*onnx, outputs);
+  const std::string bytes = serialize_onnx(*onnx);
+  onnx.reset();
+  return core.read_model(bytes, ov::Tensor());
+}
+
+}  // namespace
+
+NetworkFormat network_format(const fs::path& file) {
+  std::error_code error;
+  if (fs::is_directory(file, error)) {
+    if (fs::exists(file / "saved_model.pb", error)) return NetworkFormat::kSavedModel;
+    throw Error(ErrorCode::kUsage,
+                file.string() + " is a folder without saved_model.pb: not a TensorFlow SavedModel");
+  }
+  if (!fs::exists(file, error)) {
+    throw Error(ErrorCode::kNotFound, "there is no network at " + file.string());
+  }
+  const std::string extension = lower_extension(file);
+  if (extension == ".onnx") return NetworkFormat::kOnnx;
+  if (extension == ".xml") return NetworkFormat::kIr;
+  if (extension == ".tflite") return NetworkFormat::kTfLite;
+  throw Error(ErrorCode::kUsage, file.string() +
+                                     ": a network is an .onnx, an OpenVINO .xml, a .tflite file or a "
+                                     "TensorFlow SavedModel folder");
+}
+
+std::string network_sha256(const fs::path& file) {
+  switch (network_format(file)) {
+    case NetworkFormat::kTfLite:
+      return sha256_file(file);
+    case NetworkFormat::kSavedModel:
+      return hash_files(files_below(file), file);
+    case NetworkFormat::kIr: {
+      fs::path weights = file;
+      weights.replace_extension(".bin");
+      std::vector<fs::path> files = {file};
+      if (fs::exists(weights)) files.push_back(weights);
+      return hash_files(files, folder_of(file));
+    }
+    case NetworkFormat::kOnnx:
+      break;
+  }
+  const fs::path folder = folder_of(file);
+  std::vector<fs::path> files = external_files(*load_onnx(file), folder);
+  if (files.empty()) return sha256_file(file);
+  files.push_back(fs::canonical(file));
+  return hash_files(files, fs::canonical(folder));
+}
+
+std::shared_ptr<ov::Model> read_network(ov::Core& core, const fs::path& file, NetworkFormat format,
+                                        const std::string& layer) {
+  try {
+    return format == NetworkFormat::kOnnx ? read_onnx(core, file, layer) : core.read_model(file.string());
+  } catch (const Error&) {
+    throw;
+  } catch (const std::exception& error) {
+    throw Error(ErrorCode::kFormat,
+                file.string() + ": OpenVINO cannot read this network: " + openvino_reason(error));
+  }
+}
+
+std::string openvino_reason(const std::exception& error) {
+  // Its messages are several lines, most of them "Exception from src/...:123:" and "Check '...' failed at
+  // ...".
+  std::istringstream lines(error.what());
+  std::string text;
+  std::string line;
+  while (std::getline(lines, line)) {
+    while (!line.empty() && std::isspace(static_cast<unsigned char>(line.back()))) line.pop_back();
+    if (line.empty() || line.starts_with("Exception from ")) continue;
+    text += (text.empty() ? "" : " ") + line;
+    if (text.size() > 400) break;
+  }
+  if (text.size() > 400) text = text.substr(0, 400) + "...";
+  return text.empty() ? "no reason given" : text;
+}
+
+}  // namespace pomona
