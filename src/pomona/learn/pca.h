@@ -15,9 +15,11 @@
 namespace pomona {
 
 struct PcaOptions {
-  std::optional<int> k;            // number of components
-  std::optional<double> variance;  // else the least k that explains this share, 0 < variance <= 1
-  bool center = true;              // subtract the mean, as scikit-learn does; Spark MLlib does not
+  std::optional<int> k = {};            // number of components
+  std::optional<double> variance = {};  // else the least k that explains this share, 0 < variance <= 1
+  bool center =
+      true;  // transform subtracts the mean, as scikit-learn does; Spark MLlib does not. W is the same.
+  int threads = 1;  // changes the time, not the result
 };
 
 // An exact PCA. y = (x - mean) W^T with W k x d; rows of W are unit vectors, each with its largest absolute
@@ -29,8 +31,9 @@ class Pca {
   // Throws Error{kUsage} where k > d or k > n, or n < 2.
   static Pca fit(const Moments& moments, const PcaOptions& options);
 
-  // For n <= d (for example VGG16 without pooling, d = 25,088): exact too, from the n x n matrix of inner
-  // products, never a d x d one. `x` is n x d. The spectrum then has n values, the rest being zero.
+  // For n <= d (where n > d it does what fit does; for example VGG16 without pooling, d = 25,088): exact too,
+  // from the n x n matrix of inner products, never a d x d one. `x` is n x d. The spectrum then has n values,
+  // the rest being zero.
   static Pca fit_wide(std::span<const float> x, std::size_t n, int d, const PcaOptions& options);
 
   int d() const { return d_; }
@@ -40,12 +43,12 @@ class Pca {
   std::span<const float> mean() const { return mean_; }              // d (zeros where center is off)
   std::span<const float> components() const { return components_; }  // k x d
   std::span<const double> spectrum() const { return spectrum_; }     // all eigenvalues, descending
-  double explained() const;                                          // share of the variance in the k components
+  double explained() const;  // share of the variance in the k components
   // The least k whose components explain `share` of the variance.
   int k_for(double share) const;
 
-  // y: rows x k, from x: rows x d.
-  void transform(std::span<const float> x, std::size_t rows, std::span<float> y) const;
+  // y: rows x k, from x: rows x d. A row's result does not depend on the rows around it, nor on threads.
+  void transform(std::span<const float> x, std::size_t rows, std::span<float> y, int threads = 1) const;
 
   // The same PCA with fewer components.
   Pca truncated(int k) const;

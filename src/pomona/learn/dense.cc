@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "pomona/learn/dense.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "pomona/learn/parallel.h"
+
+// Arrays of vectors, which the kernels keep in registers, need vectors of a size known to the compiler.
+#define HWY_DISABLED_TARGETS (HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128 | HWY_RVV)
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "pomona/learn/dense.cc"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace pomona::dense::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using Lanes = HWY_CAPPED(float, 16);
+constexpr std::size_t kLanes = hn::MaxLanes(Lanes());
+constexpr std::size_t kVectors = 3;
+constexpr std::size_t kTileRows = 8;
+// As many rows as leave room in the registers: 8 x 3 of 32, or 4 x 3 of 16.
+#if HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64
+constexpr std::size_t kRows = 8;
+#else
+constexpr std::size_t kRows = 4;
+#endif
+
+// out (kRows x kVectors vectors, row stride kPanel) (+)= A B over k terms of one run.
+template <bool kFirst>
+HWY_INLINE void run(const float* const* HWY_RESTRICT a, std::size_t a_step, const float* HWY_RESTRICT b,
+                    std::size_t k, double* HWY_RESTRICT out) {
+  const Lanes df;
+#if HWY_TARGET != HWY_SCALAR
+  const hn::Rebind<double, hn::Half<Lanes>> dd;
+#endif
+  hn::Vec<Lanes> sum[kRows][kVectors];
+#pragma GCC unroll 8
+  for (std::size_t i = 0; i < kRows; ++i) {
+#pragma GCC unroll 3
+    for (std::size_t v = 0; v < kVectors; ++v) sum[i][v] = hn::Zero(df);
+  }
+  for (std::size_t p = 0; p < k; ++p) {
+    const float* row = b + p * Packed::kPanel;
+    const auto b0 = hn::LoadU(df, row);
+    const auto b1 = hn::LoadU(df, row + kLanes);
+    const auto b2 = hn::LoadU(df, row + 2 * kLanes);
+#pragma GCC unroll 8
+    for (std::size_t i = 0; i < kRows; ++i) {
+      const auto x = hn::Set(df, a[i][p * a_step]);
+      sum[i][0] = hn::MulAdd(x, b0, sum[i][0]);
+      sum[i][1] = hn::MulAdd(x, b1, sum[i][1]);
+      sum[i][2] = hn::MulAdd(x, b2, sum[i][2]);
+    }
+  }
+#pragma GCC unroll 8
+  for (std::size_t i = 0; i < kRows; ++i) {
+#pragma GCC unroll 3
+    for (std::size_t v = 0; v < kVectors; ++v) {
+      double* to = out + i * Packed::kPanel + v * kLanes;
+#if HWY_TARGET == HWY_SCALAR
+      *to = static_cast<double>(hn::GetLane(sum[i][v])) + (kFirst ? 0.0 : *to);
+#else
+      auto low = hn::PromoteTo(dd, hn::LowerHalf(sum[i][v]));
+      auto high = hn::PromoteTo(dd, hn::UpperHalf(hn::Half<Lanes>(), sum[i][v]));
+      if constexpr (!kFirst) {
+        low = hn::Add(low, hn::LoadU(dd, to));
+        high = hn::Add(high, hn::LoadU(dd, to + kLanes / 2));
+      }
+      hn::StoreU(low, dd, to);
+      hn::StoreU(high, dd, to + kLanes / 2);
+#endif
+    }
+  }
+}
+
+// out = 8 rows of A times one panel of B, in float64.
+HWY_INLINE void tile(const float* const* a, std::size_t a_step, const float* panel, std::size_t k,
+                     double* HWY_RESTRICT out) {
+  for (std::size_t start = 0; start < k; start += kRun) {
+    const std::size_t count = std::min(kRun, k - start);
+    for (std::size_t i = 0; i < kTileRows; i += kRows) {
+      const float* rows[kRows];
+      for (std::size_t r = 0; r < kRows; ++r) rows[r] = a[i + r] + start * a_step;
+      for (std::size_t j = 0; j < Packed::kPanel; j += kVectors * kLanes) {
+        const float* b = panel + start * Packed::kPanel + j;
+        double* to = out + i * Packed::kPanel + j;
+        if (start == 0) {
+          run<true>(rows, a_step, b, count, to);
+        } else {
+          run<false>(rows, a_step, b, count, to);
+        }
+      }
+    }
+  }
+}
+
+template <typename Out>
+void multiply_rows(const View& a, const Packed& b, std::size_t begin, std::size_t end, Out* c) {
+  HWY_ALIGN double out[kTileRows * Packed::kPanel];
+  for (std::size_t p = 0; p < b.panels(); ++p) {
+    const std::size_t first = p * Packed::kPanel;
+    const std::size_t width = std::min(Packed::kPanel, b.cols() - first);
+    for (std::size_t i = begin; i < end; i += kTileRows) {
+      const std::size_t height = std::min(kTileRows, end - i);
+      const float* rows[kTileRows];
+      for (std::size_t r = 0; r < kTileRows; ++r)
+        rows[r] = a.data + (i + std::min(r, height - 1)) * a.row_stride;
+      tile(rows, a.col_stride, b.panel(p), a.cols, out);
+      for (std::size_t r = 0; r < height; ++r) {
+        for (std::size_t j = 0; j < width; ++j) {
+          c[(i + r) * b.cols() + first + j] = static_cast<Out>(out[r * Packed::kPanel + j]);
+        }
+      }
+    }
+  }
+}
+
+void multiply_f32(const View& a, const Packed& b, std::size_t begin, std::size_t end, float* c) {
+  multiply_rows(a, b, begin, end, c);
+}
+void multiply_f64(const View& a, const Packed& b, std::size_t begin, std::size_t end, double* c) {
+  multiply_rows(a, b, begin, end, c);
+}
+
+// to[j] += from[j] + x u[j] + y v[j]
+HWY_INLINE void add_row(const double* HWY_RESTRICT from, double x, const double* HWY_RESTRICT u, double y,
+                        const double* HWY_RESTRICT v, std::size_t count, double* HWY_RESTRICT to) {
+  const HWY_CAPPED(double, 8) d;
+  const std::size_t lanes = hn::Lanes(d);
+  const auto vx = hn::Set(d, x);
+  const auto vy = hn::Set(d, y);
+  std::size_t j = 0;
+  for (; j + lanes <= count; j += lanes) {
+    const auto undone = hn::MulAdd(vx, hn::LoadU(d, u + j), hn::LoadU(d, from + j));
+    const auto whole = hn::MulAdd(vy, hn::LoadU(d, v + j), undone);
+    hn::StoreU(hn::Add(hn::LoadU(d, to + j), whole), d, to + j);
+  }
+  const hn::CappedTag<double, 1> one;
+  for (; j < count; ++j) {
+    const auto undone = hn::MulAdd(hn::Set(one, x), hn::LoadU(one, u + j), hn::LoadU(one, from + j));
+    const auto whole = hn::MulAdd(hn::Set(one, y), hn::LoadU(one, v + j), undone);
+    hn::StoreU(hn::Add(hn::LoadU(one, to + j), whole), one, to + j);
+  }
+}
+
+// With D = X - 1 m^T, s = D^T 1 and u = s + n m:  X^T X = D^T D + m u^T + s m^T.
+void syrk_rows(const Packed& x, const double* m, const double* s, const double* u, std::size_t begin,
+               std::size_t end, double* gram) {
+  HWY_ALIGN double out[kTileRows * Packed::kPanel];
+  const std::size_t d = x.cols();
+  for (std::size_t i = begin * kTileRows; i < std::min(end * kTileRows, d); i += kTileRows) {
+    const std::size_t own = i / Packed::kPanel;
+    const std::size_t height = std::min(kTileRows, d - i);
+    const float* columns[kTileRows];
+    for (std::size_t r = 0; r < kTileRows; ++r) columns[r] = x.panel(own) + i % Packed::kPanel + r;
+    for (std::size_t p = own; p < x.panels(); ++p) {
+      tile(columns, Packed::kPanel, x.panel(p), x.rows(), out);
+      const std::size_t last = std::min((p + 1) * Packed::kPanel, d);
+      for (std::size_t r = 0; r < height; ++r) {
+        const std::size_t row = i + r;
+        const std::size_t j = std::max(row, p * Packed::kPanel);
+        if (j >= last) continue;
+        double* to = gram + row * d - row * (row + 1) / 2 + j;
+        add_row(out + r * Packed::kPanel + j - p * Packed::kPanel, m[row], u + j, s[row], m + j, last - j,
+                to);
+      }
+    }
+  }
+}
+
+}  // namespace pomona::dense::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace pomona::dense {
+
+HWY_EXPORT(multiply_f32);
+HWY_EXPORT(multiply_f64);
+HWY_EXPORT(syrk_rows);
+
+Packed::Packed(const View& b, std::span<const float> shift, int threads) : rows_(b.rows), cols_(b.cols) {
+  values_.resize(panels() * rows_ * kPanel);
+  run_ranges(panels(), threads, [&](std::size_t begin, std::size_t end) {
+    for (std::size_t p = begin; p < end; ++p) {
+      const std::size_t first = p * kPanel;
+      const std::size_t width = std::min(kPanel, cols_ - first);
+      float* to = values_.data() + p * rows_ * kPanel;
+      for (std::size_t r = 0; r < rows_; ++r, to += kPanel) {
+        const float* from = b.data + r * b.row_stride + first * b.col_stride;
+        for (std::size_t j = 0; j < width; ++j) {
+          to[j] = shift.empty() ? from[j * b.col_stride] : from[j * b.col_stride] - shift[first + j];
+        }
+      }
+    }
+  });
+}
+
+namespace {
+
+// Threads take whole tiles of rows; a small product is not worth a thread.
+template <typename Out, typename Kernel>
+void multiply_with(const Kernel& kernel, const View& a, const Packed& b, std::span<Out> c, int threads) {
+  constexpr std::size_t kTileRows = 8;
+  const std::size_t tiles = (a.rows + kTileRows - 1) / kTileRows;
+  if (a.rows * a.cols * b.cols() < 1'000'000) threads = 1;
+  run_ranges(tiles, threads, [&](std::size_t begin, std::size_t end) {
+    kernel(a, b, begin * kTileRows, std::min(end * kTileRows, a.rows), c.data());
+  });
+}
+
+}  // namespace
+
+void multiply(const View& a, const Packed& b, std::span<float> c, int threads) {
+  multiply_with([](const auto&... call) { HWY_DYNAMIC_DISPATCH(multiply_f32)(call...); }, a, b, c, threads);
+}
+
+void multiply(const View& a, const Packed& b, std::span<double> c, int threads) {
+  multiply_with([](const auto&... call) { HWY_DYNAMIC_DISPATCH(multiply_f64)(call...); }, a, b, c, threads);
+}
+
+void add_moments(const View& x, std::span<double> gram, std::span<double> sum, int threads) {
+  const std::size_t d = x.cols;
+  std::vector<double> total(d), mean(d), rest(d);
+  std::vector<float> shift(d);
+  for (std::size_t start = 0; start < x.rows; start += kSlice) {
+    const View slice = x.rows_from(start, std::min(kSlice, x.rows - start));
+    std::ranges::fill(total, 0.0);
+    for (std::size_t r = 0; r < slice.rows; ++r) {
+      const float* row = slice.data + r * slice.row_stride;
+      for (std::size_t j = 0; j < d; ++j) total[j] += static_cast<double>(row[j * slice.col_stride]);
+    }
+    const auto n = static_cast<double>(slice.rows);
+    for (std::size_t j = 0; j < d; ++j) {
+      shift[j] = static_cast<float>(total[j] / n);
+      mean[j] = static_cast<double>(shift[j]);
+      rest[j] = total[j] - n * mean[j];
+      sum[j] += total[j];
+    }
+    const Packed packed(slice, shift, threads);
+    // Equal areas of the triangle for each thread, in whole rows of tiles: fewer rows at the wide end.
+    constexpr std::size_t kTileRows = 8;
+    const std::size_t tiles = (d + kTileRows - 1) / kTileRows;
+    const int parts =
+        static_cast<int>(std::min<std::size_t>(static_cast<std::size_t>(std::max(threads, 1)), tiles));
+    const auto bound = [&](int part) {
+      const double share = static_cast<double>(part) / parts;
+      return static_cast<std::size_t>(std::lround((1 - std::sqrt(1 - share)) * static_cast<double>(tiles)));
+    };
+    run_parts(parts, [&](int part) {
+      HWY_DYNAMIC_DISPATCH(syrk_rows)(packed, mean.data(), rest.data(), total.data(), bound(part),
+                                      bound(part + 1), gram.data());
+    });
+  }
+}
+
+}  // namespace pomona::dense
+#endif  // HWY_ONCE
