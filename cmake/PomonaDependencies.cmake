@@ -55,6 +55,9 @@ endfunction()
 _pomona_wheel_library(pomona_arrow "${_site}/pyarrow/libarrow.so.2600*" "${_site}/pyarrow/include")
 _pomona_wheel_library(pomona_parquet "${_site}/pyarrow/libparquet.so.2600*" "${_site}/pyarrow/include")
 target_link_libraries(pomona_parquet INTERFACE pomona_arrow)
+# The S3 client is a library of its own in this Arrow; gs, abfs and hdfs are in libarrow itself.
+_pomona_wheel_library(pomona_arrow_s3 "${_site}/pyarrow/libarrow_s3.so.2600*" "${_site}/pyarrow/include")
+target_link_libraries(pomona_arrow_s3 INTERFACE pomona_arrow)
 
 _pomona_wheel_library(pomona_onedal_core "${_venv_lib}/libonedal_core.so.*" "${POMONA_VENV}/include")
 _pomona_wheel_library(pomona_onedal_thread "${_venv_lib}/libonedal_thread.so.*" "${POMONA_VENV}/include")

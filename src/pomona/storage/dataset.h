@@ -22,7 +22,7 @@ std::string_view to_string(Format format);
 
 // One row's columns besides its vector.
 struct RowInfo {
-  std::string path;                  // UTF-8 (escape_path)
+  std::string path;  // UTF-8 (escape_path)
   std::optional<std::string> label;
   std::optional<std::string> split;  // Training | Validation | Test
   std::int32_t width = 0;            // pixels, full size, after orientation
@@ -50,21 +50,21 @@ struct Block {
 struct Schema {
   std::string vector_column = "features";  // or "components"
   int d = 0;
-  bool labels = false;   // has a label column
-  bool splits = false;   // has a split column
+  bool labels = false;  // has a label column
+  bool splits = false;  // has a split column
   Format format = Format::kParquet;
 };
 
 // One published part, as recorded in `_run.json`.
 struct PartRecord {
-  std::string file;             // name below DEST; empty where every photo of the part was rejected
-  std::string rejects_file;     // name below DEST; empty where there are none
-  std::uint64_t index = 0;      // position in the dataset
+  std::string file;          // name below DEST; empty where every photo of the part was rejected
+  std::string rejects_file;  // name below DEST; empty where there are none
+  std::uint64_t index = 0;   // position in the dataset
   std::uint64_t rows = 0;
   std::uint64_t rejected = 0;
   std::uint64_t bytes = 0;
-  std::string sha256;           // of the part's file
-  nlohmann::json extra;         // the caller's (listing digest, block sizes)
+  std::string sha256;    // of the part's file
+  nlohmann::json extra;  // the caller's (listing digest, block sizes)
 };
 
 nlohmann::json to_json(const PartRecord& record);

@@ -12,10 +12,11 @@
 namespace pomona {
 
 struct ListingOptions {
-  std::vector<std::string> sources;      // folders, single files, glob-free URIs; listed one after the other
-  std::optional<std::string> glob;       // on the file name; none = the extensions we can decode
-  std::optional<std::string> paths_from; // a file with one path a line (or NUL-separated), "-" = stdin; instead of sources
-  std::optional<std::uint64_t> limit;    // the first N
+  std::vector<std::string> sources;  // folders, single files, glob-free URIs; listed one after the other
+  std::optional<std::string> glob;   // on the file name; none = the extensions we can decode
+  std::optional<std::string>
+      paths_from;  // a file with one path a line (or NUL-separated), "-" = stdin; instead of sources
+  std::optional<std::uint64_t> limit;  // the first N
 };
 
 // Calls `sink` for every photo below the sources, as they are found, in a fixed order: by full key, bytewise,

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <stop_token>
+#include <string>
+
+#include "pomona/storage/glob_internal.h"
+#include "pomona/storage/listing.h"
+
+namespace pomona {
+
+// What the parts of a listing share.
+class ListingSink {
+ public:
+  ListingSink(const ListingOptions& options, const std::function<bool(Entry&&)>& sink, std::stop_token stop);
+
+  // False once the listing shall end.
+  bool emit(Entry&& entry);
+  bool stopped() const { return done_ || stop_.stop_requested(); }
+
+  bool wants(std::string_view name) const;              // by glob or extension
+  bool wants_listed_path(std::string_view path) const;  // of a list of paths: only a glob restricts
+
+ private:
+  const std::function<bool(Entry&&)>& sink_;
+  std::stop_token stop_;
+  std::optional<Glob> glob_;
+  std::uint64_t left_;
+  bool done_ = false;
+};
+
+// By extension: something that we can decode.
+bool has_photo_extension(std::string_view name);
+inline bool is_hidden(std::string_view name) {
+  return name.starts_with('.') || name.starts_with('_');
+}
+
+void list_local(const std::string& path, ListingSink& sink);
+void list_remote(const std::string& uri, ListingSink& sink);
+void list_paths_from(const std::string& file, ListingSink& sink);
+
+}  // namespace pomona

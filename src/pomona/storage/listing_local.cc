@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "pomona/base/text.h"
+#include "pomona/storage/descriptor_internal.h"
+#include "pomona/storage/listing_internal.h"
+#include "pomona/storage/uri_internal.h"
+
+namespace pomona {
+namespace {
+
+// Below this many levels a tree is taken for damaged; each level keeps one descriptor open.
+constexpr std::size_t kDeepest = 200;
+
+// The names of one folder that matter, in the order of their keys ("name/" for a folder). All in one string:
+// a folder may hold millions.
+class Folder {
+ public:
+  struct Item {
+    std::size_t offset;
+    std::uint32_t size;  // with the '/' of a folder
+  };
+
+  // False where the folder cannot be read (errno says why).
+  bool read(int fd, const ListingSink& sink) {
+    const int copy = ::fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    DIR* handle = copy < 0 ? nullptr : ::fdopendir(copy);
+    if (handle == nullptr) {
+      if (copy >= 0) ::close(copy);
+      return false;
+    }
+    const std::unique_ptr<DIR, int (*)(DIR*)> closer(handle, &::closedir);
+    for (;;) {
+      errno = 0;
+      const dirent* entry = ::readdir(handle);
+      if (entry == nullptr) break;
+      const std::string_view name = static_cast<const char*>(entry->d_name);
+      if (is_hidden(name)) continue;
+      bool is_folder = entry->d_type == DT_DIR;
+      if (entry->d_type == DT_LNK || entry->d_type == DT_UNKNOWN) {
+        struct stat info{};
+        is_folder = ::fstatat(fd, entry->d_name, &info, 0) == 0 && S_ISDIR(info.st_mode);
+      }
+      if (is_folder || sink.wants(name)) add(name, is_folder);
+    }
+    const int error = errno;
+    std::sort(items_.begin(), items_.end(),
+              [this](const Item& a, const Item& b) { return name(a) < name(b); });
+    errno = error;
+    return error == 0;
+  }
+
+  const std::vector<Item>& items() const { return items_; }
+  std::string_view name(const Item& item) const {
+    return std::string_view(names_).substr(item.offset, item.size);
+  }
+
+ private:
+  void add(std::string_view name, bool is_folder) {
+    items_.push_back({names_.size(), static_cast<std::uint32_t>(name.size() + (is_folder ? 1 : 0))});
+    names_ += name;
+    if (is_folder) names_ += '/';
+  }
+
+  std::string names_;
+  std::vector<Item> items_;
+};
+
+class Walker {
+ public:
+  explicit Walker(ListingSink& sink) : sink_(sink) {}
+
+  void enter(const struct stat& info) { open_.emplace_back(info.st_dev, info.st_ino); }
+
+  // Walks the folder open at `fd`; `path` is its path.
+  void walk(int fd, const std::string& path) {
+    Folder folder;
+    const bool complete = folder.read(fd, sink_);
+    for (const Folder::Item& item : folder.items()) {
+      if (sink_.stopped()) return;
+      std::string name(folder.name(item));
+      if (name.ends_with('/')) {
+        name.pop_back();
+        descend(fd, name, join(path, name));
+      } else {
+        emit_file(fd, name, join(path, name));
+      }
+    }
+    // Whatever could be listed has been; that the rest is missing must show.
+    if (!complete) emit_folder(path);
+  }
+
+ private:
+  void emit_file(int fd, const std::string& name, std::string&& path) {
+    Entry entry;
+    entry.path = std::move(path);
+    struct stat info{};
+    if (::fstatat(fd, name.c_str(), &info, 0) == 0 && S_ISREG(info.st_mode)) {
+      entry.bytes = info.st_size;
+      entry.mtime_ns = mtime_ns(info);
+    }
+    ++emitted_;
+    sink_.emit(std::move(entry));
+  }
+
+  void emit_folder(std::string path) {
+    Entry entry;
+    entry.path = std::move(path);
+    entry.directory = true;
+    ++emitted_;
+    sink_.emit(std::move(entry));
+  }
+
+  void descend(int parent, const std::string& name, std::string&& path) {
+    const Descriptor folder(::openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK));
+    struct stat info{};
+    if (folder.get() < 0 || ::fstat(folder.get(), &info) != 0) {
+      if (errno != ENOENT) emit_folder(std::move(path));
+      return;
+    }
+    const std::pair id(info.st_dev, info.st_ino);
+    // A link to a folder that we are in: its photos are on their way already.
+    if (std::find(open_.begin(), open_.end(), id) != open_.end()) return;
+    if (open_.size() >= kDeepest) {
+      emit_folder(std::move(path));
+      return;
+    }
+    open_.push_back(id);
+    const std::uint64_t before = emitted_;
+    walk(folder.get(), path);
+    open_.pop_back();
+    if (emitted_ == before && has_photo_extension(name)) emit_folder(std::move(path));
+  }
+
+  ListingSink& sink_;
+  std::vector<std::pair<dev_t, ino_t>> open_;  // from the source down to where we are
+  std::uint64_t emitted_ = 0;
+};
+
+[[noreturn]] void fail(const std::string& path, int error) {
+  const ErrorCode code = error == ENOENT || error == ENOTDIR ? ErrorCode::kNotFound
+                         : error == EACCES || error == EPERM ? ErrorCode::kPermission
+                                                             : ErrorCode::kIo;
+  throw Error(code, "cannot list " + escape_path(path) + ": " + std::strerror(error));
+}
+
+}  // namespace
+
+void list_local(const std::string& path, ListingSink& sink) {
+  struct stat info{};
+  if (::stat(path.c_str(), &info) != 0) fail(path, errno);
+  if (!S_ISDIR(info.st_mode)) {
+    Entry entry;
+    entry.path = path;
+    if (S_ISREG(info.st_mode)) {
+      entry.bytes = info.st_size;
+      entry.mtime_ns = mtime_ns(info);
+    }
+    sink.emit(std::move(entry));
+    return;
+  }
+  const Descriptor folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK));
+  if (folder.get() < 0) fail(path, errno);
+  Walker walker(sink);
+  walker.enter(info);
+  walker.walk(folder.get(), path);
+}
+
+}  // namespace pomona
