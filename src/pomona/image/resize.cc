@@ -153,6 +153,18 @@ Size contained(ImageView source, int width, int height) {
   return {width, height};
 }
 
+// Pillow 13 begins with the vertical pass where the height shrinks by more than twice what the width does.
+bool vertical_first(ImageView source, int width, int height) {
+  return source.height - height > 2 * std::max(0, source.width - width);
+}
+
+void copy_rows(const std::uint8_t* in, std::size_t in_stride, std::size_t row_bytes, int rows,
+               std::uint8_t* out) {
+  for (std::size_t y = 0; y < static_cast<std::size_t>(rows); ++y) {
+    std::memcpy(out + y * row_bytes, in + y * in_stride, row_bytes);
+  }
+}
+
 // Source positions of nearest-neighbour samples: centres, summed up step by step as Pillow does; -1 =
 // outside.
 void nearest_positions(const Axis& axis, std::vector<int>& positions) {
@@ -185,9 +197,10 @@ struct Resizer::Impl {
   static constexpr std::size_t kTables = 32;
   std::vector<std::unique_ptr<Taps>> tables;
   std::uint64_t clock = 0;
-  std::vector<std::uint8_t> narrow;   // rows that had to be copied to have room behind them
-  std::vector<std::uint8_t> between;  // after the horizontal pass
-  std::vector<std::uint8_t> result;   // a whole picture where the caller's memory cannot take it directly
+  std::vector<std::uint8_t> narrow;    // rows that had to be copied to have room behind them
+  std::vector<std::uint8_t> between;   // after the horizontal pass
+  std::vector<std::uint8_t> squeezed;  // after the vertical pass, where that goes first
+  std::vector<std::uint8_t> result;    // a whole picture where the caller's memory cannot take it directly
   std::vector<std::uint8_t> padded;
   std::vector<int> columns;
   std::vector<int> rows;
@@ -293,18 +306,23 @@ struct Resizer::Impl {
       vertical(source.pixels, row_bytes, 0, source.height, row_bytes, table.table, out);
       return;
     }
-    // 4 RGB pixels more than asked for are written, 16 bytes at a time.
+    // The horizontal pass writes 16 bytes at a time, more than it was asked for.
     const std::size_t stride = row_bytes + kernels::kPadding;
     if (down.identity()) {
-      const Taps& table = taps(across);
-      horizontal(source, table.table, 0, source.height, stride);
-      for (std::size_t y = 0; y < static_cast<std::size_t>(height); ++y) {
-        std::memcpy(out + y * row_bytes, &between[y * stride], row_bytes);
-      }
+      horizontal(source, taps(across).table, 0, source.height, stride);
+      copy_rows(between.data(), stride, row_bytes, height, out);
       return;
     }
     const Taps& down_taps = taps(down);
     const Taps& across_taps = taps(across);
+    if (vertical_first(source, width, height)) {
+      const std::size_t source_bytes = static_cast<std::size_t>(source.width) * 3;
+      squeezed.resize(source_bytes * static_cast<std::size_t>(height));
+      vertical(source.pixels, source_bytes, 0, source.height, source_bytes, down_taps.table, squeezed.data());
+      horizontal({source.width, height, squeezed.data()}, across_taps.table, 0, height, stride);
+      copy_rows(between.data(), stride, row_bytes, height, out);
+      return;
+    }
     const int begin = down_taps.rows_begin;
     const int count = down_taps.rows_end - begin;
     horizontal(source, across_taps.table, begin, count, stride);
