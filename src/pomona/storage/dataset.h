@@ -141,6 +141,9 @@ class DatasetReader {
   std::vector<RejectRow> rejects() const;
 
  private:
+  DatasetReader() = default;
+  bool read_one(std::size_t index, bool with_vectors, const std::function<bool(Block&&)>& sink) const;
+
   struct Impl;
   std::shared_ptr<const Impl> impl_;
 };

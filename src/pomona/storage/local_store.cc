@@ -58,6 +58,8 @@ class LocalStore final : public Store::Impl {
     return std::make_shared<LocalStore>(join(uri, name));
   }
 
+  std::shared_ptr<const Impl> parent() const override { return std::make_shared<LocalStore>(parent_of(uri)); }
+
   std::int64_t size(const std::string& name) const override {
     const std::string path = join(uri, name);
     struct stat info{};

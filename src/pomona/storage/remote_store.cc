@@ -30,6 +30,21 @@ class RemoteStore final : public Store::Impl {
     return std::make_shared<RemoteStore>(join(uri, name), std::move(below));
   }
 
+  std::shared_ptr<const Impl> parent() const override {
+    RemoteLocation above = location_;
+    const auto slash = above.uri.key.rfind('/');
+    const std::size_t cut = slash == std::string::npos ? above.uri.key.size() : above.uri.key.size() - slash;
+    above.uri.key.resize(above.uri.key.size() - cut);
+    const auto shorter = [&](std::string path) {
+      path.resize(path.size() - cut);
+      if (path.size() > 1 && path.ends_with('/')) path.pop_back();
+      return path;
+    };
+    std::string shown_above = shorter(uri);
+    above.root = shorter(above.root);
+    return std::make_shared<RemoteStore>(std::move(shown_above), std::move(above));
+  }
+
   std::int64_t size(const std::string& name) const override {
     const auto info = take(location_.filesystem->GetFileInfo(path(name)), "cannot look at " + shown(name));
     return info.type() == FileType::File ? info.size() : -1;

@@ -35,6 +35,10 @@ Store Store::at(std::string_view name) const {
   return folder.empty() ? *this : Store(impl_->at(folder));
 }
 
+Store Store::parent() const {
+  return Store(impl_->parent());
+}
+
 const std::string& Store::uri() const {
   return impl_->uri;
 }

@@ -45,6 +45,9 @@ class Store {
   // The folder `name` below this one, over the same connection.
   Store at(std::string_view name) const;
 
+  // The folder this one lies in; its own where it is a bucket or "/".
+  Store parent() const;
+
   const std::string& uri() const;  // normalized: no trailing slash, options or credentials
   bool is_local() const;
   // True where a stream of create() shows nothing under its name until it is closed (object stores).

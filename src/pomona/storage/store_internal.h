@@ -26,6 +26,7 @@ struct Store::Impl {
   virtual bool is_local() const = 0;
   virtual bool appears_when_closed() const = 0;
   virtual std::shared_ptr<const Impl> at(const std::string& name) const = 0;
+  virtual std::shared_ptr<const Impl> parent() const = 0;
   virtual std::int64_t size(const std::string& name) const = 0;
   virtual std::string read(const std::string& name) const = 0;
   virtual void write(const std::string& name, std::string_view bytes) const = 0;

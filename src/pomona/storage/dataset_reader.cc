@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
+#include "pomona/base/text.h"
+#include "pomona/storage/dataset_internal.h"
+
+namespace pomona {
+namespace {
+
+bool is_csv(std::string_view name) {
+  return name.ends_with(".csv");
+}
+bool is_data(std::string_view name) {
+  return !name.starts_with('_') && !name.starts_with('.') && (name.ends_with(".parquet") || is_csv(name));
+}
+
+std::unique_ptr<BlockReader> open_file(const Store& store, const std::string& name) {
+  return is_csv(name) ? open_csv(store, name) : open_parquet(store, name);
+}
+
+}  // namespace
+
+struct DatasetReader::Impl {
+  Store dest;
+  Schema schema;
+  nlohmann::json run;
+  std::vector<PartRecord> parts;
+  std::vector<std::string> rejects;
+  std::uint64_t rows = 0;
+
+  explicit Impl(const Store& store) : dest(store) {}
+
+  void take_parts(const nlohmann::json& list) {
+    if (!list.is_array())
+      throw Error(ErrorCode::kFormat, escape_path(dest.uri()) + "/_run.json lists no parts");
+    for (const auto& json : list) parts.push_back(part_from_json(json));
+  }
+
+  // Files that some other program wrote.
+  void take_files(const std::vector<std::string>& names) {
+    for (const std::string& name : names) {
+      if (!is_data(name)) continue;
+      PartRecord part;
+      part.file = name;
+      part.index = parts.size();
+      part.rows = open_file(dest, name)->rows();
+      part.bytes = static_cast<std::uint64_t>(std::max<std::int64_t>(0, dest.size(name)));
+      parts.push_back(std::move(part));
+    }
+  }
+
+  void take_schema() {
+    bool first = true;
+    for (const PartRecord& part : parts) {
+      rows += part.rows;
+      if (!part.rejects_file.empty()) rejects.push_back(part.rejects_file);
+      if (part.file.empty() || !first) continue;
+      schema = open_file(dest, part.file)->schema();
+      // A file without rows does not say how long its vectors are.
+      first = schema.d == 0;
+    }
+    if (first && parts.empty()) {
+      throw Error(ErrorCode::kNotFound,
+                  escape_path(dest.uri()) + " holds no dataset: no .parquet or .csv files");
+    }
+  }
+};
+
+DatasetReader DatasetReader::open(const Store& dest, bool require_success) {
+  auto impl = std::make_shared<Impl>(dest);
+  const std::string shown = escape_path(dest.uri());
+  const auto slash = dest.uri().rfind('/');
+  const std::string file_name = slash == std::string::npos ? dest.uri() : dest.uri().substr(slash + 1);
+  if (is_data(file_name)) {
+    // A single file? Its folder is the store then.
+    bool is_file = false;
+    try {
+      is_file = dest.list("").empty();
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::kUsage) throw;
+      is_file = true;
+    }
+    if (is_file) {
+      impl->dest = dest.parent();
+      if (!impl->dest.exists(file_name))
+        throw Error(ErrorCode::kNotFound, "there is no file or folder " + shown);
+      impl->take_files({file_name});
+      impl->take_schema();
+      DatasetReader reader;
+      reader.impl_ = std::move(impl);
+      return reader;
+    }
+  }
+  const DatasetState state = dataset_state(dest);
+  if (state == DatasetState::kAbsent) throw Error(ErrorCode::kNotFound, "there is no dataset at " + shown);
+  if (state == DatasetState::kUnfinished && require_success) {
+    throw Error(ErrorCode::kNotFound,
+                "the dataset at " + shown +
+                    " is not finished: end it with --resume, or make it anew with --overwrite");
+  }
+  bool has_record = false;
+  if (state != DatasetState::kForeign && dest.exists("_run.json")) {
+    try {
+      impl->run = nlohmann::json::parse(dest.read("_run.json"));
+    } catch (const nlohmann::json::exception& error) {
+      throw Error(ErrorCode::kFormat, shown + "/_run.json is damaged: " + error.what());
+    }
+    has_record = true;
+  }
+  if (has_record) {
+    impl->take_parts(impl->run.is_object() ? impl->run.value("parts", nlohmann::json()) : nlohmann::json());
+  } else if (state == DatasetState::kUnfinished) {
+    if (auto unfinished = find_unfinished(dest)) impl->parts = std::move(unfinished->parts);
+  } else {
+    impl->take_files(dest.list(""));
+  }
+  impl->take_schema();
+  DatasetReader reader;
+  reader.impl_ = std::move(impl);
+  return reader;
+}
+
+const Schema& DatasetReader::schema() const {
+  return impl_->schema;
+}
+const nlohmann::json& DatasetReader::run() const {
+  return impl_->run;
+}
+const std::vector<PartRecord>& DatasetReader::parts() const {
+  return impl_->parts;
+}
+std::uint64_t DatasetReader::rows() const {
+  return impl_->rows;
+}
+
+void DatasetReader::read_part(std::size_t index, bool with_vectors,
+                              const std::function<bool(Block&&)>& sink) const {
+  read_one(index, with_vectors, sink);
+}
+
+void DatasetReader::read(bool with_vectors, const std::function<bool(Block&&)>& sink) const {
+  for (std::size_t i = 0; i < impl_->parts.size(); ++i) {
+    if (!read_one(i, with_vectors, sink)) return;
+  }
+}
+
+bool DatasetReader::read_one(std::size_t index, bool with_vectors,
+                             const std::function<bool(Block&&)>& sink) const {
+  if (index >= impl_->parts.size())
+    throw Error(ErrorCode::kUsage, "the dataset has no part " + std::to_string(index));
+  const PartRecord& part = impl_->parts[index];
+  if (part.file.empty()) return true;
+  const auto file = open_file(impl_->dest, part.file);
+  if (part.rows > 0 && file->schema().d != impl_->schema.d) {
+    throw Error(ErrorCode::kFormat, escape_path(impl_->dest.uri() + "/" + part.file) + " has vectors of " +
+                                        std::to_string(file->schema().d) + " numbers, other parts of " +
+                                        std::to_string(impl_->schema.d));
+  }
+  return file->read(with_vectors, sink);
+}
+
+std::vector<RejectRow> DatasetReader::rejects() const {
+  std::vector<RejectRow> rows;
+  for (const std::string& name : impl_->rejects) {
+    auto more = read_rejects(impl_->dest, name);
+    rows.insert(rows.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+  }
+  return rows;
+}
+
+}  // namespace pomona
