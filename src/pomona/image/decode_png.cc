@@ -1,13 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <fmt/format.h>
 #include <png.h>
 
-#include <algorithm>
-#include <array>
-#include <csetjmp>
-#include <cstring>
-
-#include "pomona/base/text.h"
 #include "pomona/image/formats.h"
 #include "pomona/image/png_session.h"
 
@@ -27,16 +20,8 @@ void grey16_row_to_rgb(const std::uint8_t* in, int width, std::uint8_t* out) {
 Outcome<PhotoInfo> decode_png(std::span<const std::byte> bytes, const Request& request, Image& image) {
   const auto header = png_header(bytes);
   if (!header) return std::unexpected(header.error());
-  if (auto fits = check_size(header->width, header->height, *request.options); !fits) {
+  if (auto fits = check_png_size(*header, bytes.size(), *request.options); !fits) {
     return std::unexpected(fits.error());
-  }
-  // Deflate shrinks at most about 1032 : 1; a header that promises more than the file can hold lies.
-  const std::uint64_t declared =
-      static_cast<std::uint64_t>(header->height) *
-      ((static_cast<std::uint64_t>(header->width) * header->bits_per_pixel() + 7) / 8);
-  if (declared / 1040 > bytes.size()) {
-    return refuse(fmt::format("truncated: the header declares {} x {} pixels, which {} cannot hold",
-                              header->width, header->height, human_bytes(bytes.size())));
   }
   const auto width = static_cast<int>(header->width);
   const auto height = static_cast<int>(header->height);
@@ -44,7 +29,7 @@ Outcome<PhotoInfo> decode_png(std::span<const std::byte> bytes, const Request& r
   std::uint8_t* rows = image.pixels.data();
   std::size_t stride = static_cast<std::size_t>(width) * 3;
 
-  PngSession session(bytes);
+  PngSession session(bytes, PngSession::Transparency::kDrop);
   const bool grey16 = header->colour == PNG_COLOR_TYPE_GRAY && header->depth == 16;
   if (grey16) {
     stride = static_cast<std::size_t>(width) * 2;

@@ -5,6 +5,7 @@
 
 #include <cstring>
 
+#include "pomona/base/text.h"
 #include "pomona/image/formats.h"
 
 namespace pomona::formats {
@@ -39,7 +40,17 @@ Outcome<PngHeader> png_header(std::span<const std::byte> bytes) {
   return header;
 }
 
-PngSession::PngSession(std::span<const std::byte> bytes) : rest_(bytes) {
+Outcome<void> check_png_size(const PngHeader& header, std::size_t file_bytes, const DecodeOptions& options) {
+  if (auto fits = check_size(header.width, header.height, options); !fits) return fits;
+  // Deflate shrinks at most about 1032 : 1; a header that promises more than the file can hold lies.
+  const std::uint64_t row = (static_cast<std::uint64_t>(header.width) * header.bits_per_pixel() + 7) / 8;
+  if (row * header.height / 1040 <= file_bytes) return {};
+  return refuse(fmt::format("truncated: the header declares {} x {} pixels, which {} cannot hold",
+                            header.width, header.height, human_bytes(file_bytes)));
+}
+
+PngSession::PngSession(std::span<const std::byte> bytes, Transparency transparency)
+    : rest_(bytes), transparency_(transparency) {
   png_ = png_create_read_struct(PNG_LIBPNG_VER_STRING, this, on_error, [](png_structp, png_const_charp) {});
   if (png_ != nullptr) info_ = png_create_info_struct(png_);
 }
@@ -68,6 +79,10 @@ void PngSession::read_header() {
   png_set_read_fn(png_, this, on_read);
   png_set_user_limits(png_, 0x7FFFFFFF, 0x7FFFFFFF);
   png_set_keep_unknown_chunks(png_, PNG_HANDLE_CHUNK_NEVER, nullptr, -1);
+  if (transparency_ == Transparency::kKeep) {
+    static constexpr std::array<png_byte, 5> kTrns = {'t', 'R', 'N', 'S', 0};
+    png_set_keep_unknown_chunks(png_, PNG_HANDLE_CHUNK_AS_DEFAULT, kTrns.data(), 1);
+  }
   png_read_info(png_, info_);
   height_ = png_get_image_height(png_, info_);
 }
@@ -79,6 +94,13 @@ void PngSession::read_rows(std::uint8_t* rows, std::size_t stride) {
   for (int pass = 0; pass < passes; ++pass) {
     for (row_ = 0; row_ < height_; ++row_) png_read_row(png_, rows + row_ * stride, nullptr);
   }
+}
+
+// Checks the last piece of pixel data against its checksum, unless the file ends right there: then every
+// pixel has been seen all the same.
+void PngSession::read_end() {
+  row_ = height_;
+  if (rest_.size() >= 4) png_read_end(png_, nullptr);
 }
 
 std::unexpected<Rejection> PngSession::failure() const {

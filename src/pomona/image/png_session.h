@@ -12,6 +12,7 @@
 #include <span>
 
 #include "pomona/base/error.h"
+#include "pomona/image/decode.h"
 
 namespace pomona::formats {
 
@@ -26,10 +27,14 @@ struct PngHeader {
 // IHDR, read without libpng, so that a size may be refused before any memory is taken.
 Outcome<PngHeader> png_header(std::span<const std::byte> bytes);
 
-// Reads one PNG from memory. Ancillary chunks are skipped unread.
+// Nothing where a PNG of this header, in a file of `file_bytes`, may be decoded, else why not.
+Outcome<void> check_png_size(const PngHeader& header, std::size_t file_bytes, const DecodeOptions& options);
+
+// Reads one PNG from memory. Ancillary chunks are skipped unread, but for tRNS where it is to be kept.
 class PngSession {
  public:
-  explicit PngSession(std::span<const std::byte> bytes);
+  enum class Transparency : std::uint8_t { kDrop, kKeep };
+  PngSession(std::span<const std::byte> bytes, Transparency transparency);
   ~PngSession();
   PngSession(const PngSession&) = delete;
   PngSession& operator=(const PngSession&) = delete;
@@ -43,6 +48,7 @@ class PngSession {
     read_header();
     transforms(png_);
     read_rows(rows, stride);
+    read_end();
     return true;
   }
 
@@ -51,10 +57,12 @@ class PngSession {
  private:
   void read_header();
   void read_rows(std::uint8_t* rows, std::size_t stride);
+  void read_end();
   [[noreturn]] static void on_error(png_structp png, png_const_charp message);
   static void on_read(png_structp png, png_bytep out, png_size_t count);
 
   std::span<const std::byte> rest_;
+  Transparency transparency_;
   png_structp png_ = nullptr;
   png_infop info_ = nullptr;
   std::jmp_buf exit_{};

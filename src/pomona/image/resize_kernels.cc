@@ -26,7 +26,7 @@ HWY_BEFORE_NAMESPACE();
 namespace pomona::kernels::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-#if HWY_TARGET == HWY_SCALAR
+#if HWY_TARGET == HWY_SCALAR || HWY_TARGET == HWY_EMU128
 
 // For processors without SSSE3: plain coefficients, one byte at a time.
 std::uint8_t weigh(const std::uint8_t* in, std::size_t step, int last, const std::int32_t* words, int count) {
@@ -379,7 +379,7 @@ void PackChunk(const std::int32_t* coefficients, std::int32_t* words) {
   for (std::size_t i = 0; i < 4; ++i) words[i] = static_cast<std::int32_t>(packed[i]);
 }
 
-#endif  // HWY_TARGET == HWY_SCALAR
+#endif  // scalar
 
 }  // namespace pomona::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
