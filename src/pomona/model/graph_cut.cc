@@ -74,6 +74,12 @@ std::string name_of(const Value& value) {
   return value.get_node()->get_friendly_name();
 }
 
+// A name that is the same each time the network is read: OpenVINO numbers nodes without a name as it goes.
+std::string stable_name(const Value& map, const Value& cut, const std::string& asked) {
+  if (!map.get_names().empty()) return name_of(map);
+  return cut.get_names().empty() ? asked : name_of(cut);
+}
+
 // --- the input -------------------------------------------------------------------------------------------
 
 struct Input {
@@ -483,14 +489,16 @@ CutNetwork cut_network(std::shared_ptr<ov::Model> model, const CutOptions& optio
   const auto dynamic = depending(*model, input.parameter);
   const Value cut = options.layer == "penultimate" ? find_penultimate(*model, dynamic)
                                                    : find_layer(*model, dynamic, options.layer);
-  const std::string name = name_of(unflattened(cut));
+  const std::string name = stable_name(unflattened(cut), cut, options.layer);
   if (!dynamic.contains(cut.get_node())) {
     throw Error(ErrorCode::kUsage, "the layer " + name + " does not depend on the picture");
   }
   if (cut.get_partial_shape().is_dynamic() || cut.get_shape().size() < 2 || cut.get_shape()[0] != 1) {
-    throw Error(ErrorCode::kUsage, "the layer " + name + " has the shape " +
-                                       cut.get_partial_shape().to_string() +
-                                       ", not one vector or map per photo");
+    throw Error(ErrorCode::kUsage,
+                "at " + size + " pixels the layer " + name + " has the shape " +
+                    cut.get_partial_shape().to_string() +
+                    ", not one vector or map per photo: give --input-size as the network was "
+                    "made for, or another --layer");
   }
   const Pooled pooled = pool_to_vector(cut, options.pool, input);
   const auto dimension = static_cast<std::int64_t>(pooled.value.get_shape()[1]);

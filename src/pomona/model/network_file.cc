@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <fstream>
 #include <sstream>
 #include <vector>
 
@@ -47,6 +48,22 @@ std::vector<fs::path> files_below(const fs::path& folder) {
   }
   if (error) throw Error(ErrorCode::kIo, "cannot list " + folder.string() + ": " + error.message());
   return files;
+}
+
+// Tells files that are something else altogether, on which OpenVINO would try all its readers aloud.
+void check_beginning(const fs::path& file, NetworkFormat format) {
+  std::ifstream in(file, std::ios::binary);
+  if (!in) throw Error(ErrorCode::kPermission, "cannot read the network " + file.string());
+  std::string head(64, '\0');
+  in.read(head.data(), static_cast<std::streamsize>(head.size()));
+  head.resize(static_cast<std::size_t>(in.gcount()));
+  if (format == NetworkFormat::kTfLite && (head.size() < 8 || head.substr(4, 4) != "TFL3")) {
+    throw Error(ErrorCode::kFormat, file.string() + ": not a TFLite network");
+  }
+  const std::size_t first = head.find_first_not_of(" \t\r\n\xef\xbb\xbf");
+  if (format == NetworkFormat::kIr && (first == std::string::npos || head[first] != '<')) {
+    throw Error(ErrorCode::kFormat, file.string() + ": not an OpenVINO network: it is not XML");
+  }
 }
 
 std::shared_ptr<ov::Model> read_onnx(ov::Core& core, const fs::path& file, const std::string& layer) {
@@ -118,6 +135,7 @@ std::string network_sha256(const fs::path& file) {
 std::shared_ptr<ov::Model> read_network(ov::Core& core, const fs::path& file, NetworkFormat format,
                                         const std::string& layer) {
   try {
+    if (format == NetworkFormat::kTfLite || format == NetworkFormat::kIr) check_beginning(file, format);
     return format == NetworkFormat::kOnnx ? read_onnx(core, file, layer) : core.read_model(file.string());
   } catch (const Error&) {
     throw;

