@@ -70,6 +70,11 @@ std::string describe_unknown(std::span<const std::byte> bytes) {
 namespace formats {
 
 std::unexpected<Rejection> refuse(std::string reason) {
+  // The libraries' own words may hold line ends, and bytes of the file.
+  for (char& c : reason) {
+    if (c < ' ' || c > '~') c = ' ';
+  }
+  while (reason.ends_with(' ')) reason.pop_back();
   return reject(Stage::kDecode, std::move(reason));
 }
 
