@@ -3,6 +3,7 @@
 
 add_library(pomona_flags INTERFACE)
 target_include_directories(pomona_flags INTERFACE "${PROJECT_SOURCE_DIR}/src")
+target_compile_definitions(pomona_flags INTERFACE POMONA_VERSION="${PROJECT_VERSION}")
 target_compile_options(pomona_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor
                                               -Woverloaded-virtual -Wimplicit-fallthrough)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pomona/storage/csv_file.h"
 
-#include <algorithm>
 #include <arrow/io/interfaces.h>
+#include <algorithm>
 
 #include "pomona/storage/dataset_internal.h"
 #include "pomona/storage/store.h"
@@ -11,7 +11,8 @@ namespace pomona {
 
 void write_csv_file(const DatasetReader& dataset, const std::string& uri) {
   const auto slash = uri.rfind('/');
-  const Store folder = Store::open(slash == std::string::npos ? "." : uri.substr(0, std::max<std::size_t>(slash, 1)));
+  const Store folder =
+      Store::open(slash == std::string::npos ? "." : uri.substr(0, std::max<std::size_t>(slash, 1)));
   const std::string name = slash == std::string::npos ? uri : uri.substr(slash + 1);
   // An object store shows an object when it is whole; a disk needs a name for the meantime.
   const std::string temporary = folder.appears_when_closed() ? name : "_" + name + ".unfinished";

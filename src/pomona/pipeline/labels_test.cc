@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "pomona/pipeline/labels.h"
+
+#include <gtest/gtest.h>
+
+namespace pomona {
+namespace {
+
+TEST(FolderLabel, IsTheFolderThePhotoLiesIn) {
+  EXPECT_EQ(folder_label("s3://b/Training/Apple Red 1/0_100.jpg", "s3://b"), "Apple Red 1");
+  EXPECT_EQ(folder_label("/d/fruits/kiwi/1.jpg", "/d/fruits/"), "kiwi");
+  EXPECT_EQ(folder_label("/d/fruits/1.jpg", "/d/fruits"), std::nullopt);
+  EXPECT_EQ(folder_label("/d/fruits/Training/1.jpg", "/d/fruits"), std::nullopt);
+  EXPECT_EQ(folder_label("1.jpg", "."), std::nullopt);
+}
+
+TEST(PathSplit, ReadsTrainingValidationAndTestInAnyUsualForm) {
+  EXPECT_EQ(path_split("/d/Training/kiwi/1.jpg", "/d"), "Training");
+  EXPECT_EQ(path_split("/d/val/kiwi/1.jpg", "/d"), "Validation");
+  EXPECT_EQ(path_split("/d/TEST/kiwi/1.jpg", "/d"), "Test");
+  EXPECT_EQ(path_split("/d/Test/kiwi/1.jpg", "/d/Test"), "Test") << "the source itself may be the split";
+  EXPECT_EQ(path_split("/test/d/kiwi/1.jpg", "/test/d"), std::nullopt)
+      << "folders above the source say nothing";
+  EXPECT_EQ(path_split("/d/contest/kiwi/1.jpg", "/d"), std::nullopt);
+}
+
+}  // namespace
+}  // namespace pomona

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "pomona/pipeline/moment_sequence.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "pomona/base/error.h"
+#include "pomona/base/hash.h"
+
+namespace pomona {
+namespace {
+
+// Above this width the marked copy costs more memory than reading the features again costs time.
+constexpr int kWidestMarked = 4096;
+
+// One digest for a run of parts.
+std::string digest_of(std::span<const PartRecord> parts) {
+  std::string all;
+  for (const PartRecord& part : parts) all += part.sha256 + "\n";
+  return sha256_hex(all);
+}
+
+class Clock {
+ public:
+  explicit Clock(double& seconds) : seconds_(seconds) {}
+  ~Clock() { seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count(); }
+  Clock(const Clock&) = delete;
+  Clock& operator=(const Clock&) = delete;
+
+ private:
+  double& seconds_;
+  std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
+};
+
+}  // namespace
+
+MomentSequence::MomentSequence(const Store& dest, const Schema& schema, const nlohmann::json& old_run)
+    : dest_(dest), schema_(schema), moments_(schema.d) {
+  if (old_run.is_object() && old_run.contains("moments")) saved_ = old_run.at("moments");
+}
+
+void MomentSequence::add(const Block& block) {
+  flush();
+  const Clock clock(seconds_);
+  if (!block.rows.empty()) moments_.add(block.vectors, block.rows.size());
+}
+
+void MomentSequence::add_kept(const PartRecord& part) {
+  // Held back: a saved sum may cover exactly the first of them.
+  if (!begun_) {
+    deferred_.push_back(part);
+  } else {
+    read_back(part);
+  }
+}
+
+void MomentSequence::flush() {
+  if (begun_) return;
+  begun_ = true;
+  begin_with_saved();
+  for (const PartRecord& part : deferred_) read_back(part);
+  if (!deferred_.empty() && deferred_.back().extra.value("whole", false)) mark(deferred_.back().index + 1);
+  deferred_.clear();
+}
+
+void MomentSequence::begin_with_saved() {
+  if (!saved_.is_object()) return;
+  const auto count = saved_.value("parts", std::uint64_t{0});
+  if (count == 0 || count > deferred_.size() ||
+      digest_of(std::span(deferred_).first(count)) != saved_.value("digest", "")) {
+    return;
+  }
+  try {
+    Moments saved = Moments::deserialize(dest_.read(kFile));
+    if (saved.d() != moments_.d()) return;
+    moments_ = std::move(saved);
+    resumed_ = true;
+    deferred_.erase(deferred_.begin(), deferred_.begin() + static_cast<std::ptrdiff_t>(count));
+  } catch (const Error&) {
+    // A lost or damaged sum costs time only: the features it came from are read again.
+    moments_ = Moments(schema_.d);
+  }
+}
+
+void MomentSequence::read_back(const PartRecord& part) {
+  if (part.rows == 0) return;
+  const Clock clock(seconds_);
+  const auto groups = part.extra.value("groups", std::vector<std::size_t>{});
+  const auto d = static_cast<std::size_t>(schema_.d);
+  std::vector<float> rows;
+  std::size_t group = 0;
+  const DatasetReader reader = DatasetReader::open_parts(dest_, schema_, {part});
+  reader.read_part(0, true, [&](Block&& block) {
+    rows.insert(rows.end(), block.vectors.begin(), block.vectors.end());
+    std::size_t taken = 0;
+    while (group < groups.size() && rows.size() - taken >= groups[group] * d) {
+      moments_.add(std::span(rows).subspan(taken, groups[group] * d), groups[group]);
+      taken += groups[group++] * d;
+    }
+    rows.erase(rows.begin(), rows.begin() + static_cast<std::ptrdiff_t>(taken));
+    return true;
+  });
+  if (group != groups.size() || !rows.empty()) {
+    throw Error(ErrorCode::kFormat, dest_.uri() + "/" + part.file + " does not hold the " +
+                                        std::to_string(part.rows) +
+                                        " rows recorded for it. Remove it and run again with --resume.");
+  }
+}
+
+void MomentSequence::mark(std::uint64_t parts) {
+  if (schema_.d > kWidestMarked) return;
+  flush();
+  marked_ = moments_;
+  marked_parts_ = parts;
+}
+
+nlohmann::json MomentSequence::save(const std::vector<PartRecord>& records) {
+  flush();
+  if (marked_parts_ == 0) return resumed_ ? saved_ : nlohmann::json();
+  if (marked_parts_ > records.size()) return nullptr;
+  dest_.write(kFile, marked_.serialize());
+  return {{"file", kFile},
+          {"parts", marked_parts_},
+          {"digest", digest_of(std::span(records).first(marked_parts_))}};
+}
+
+Moments MomentSequence::take() {
+  flush();
+  return std::move(moments_);
+}
+
+}  // namespace pomona

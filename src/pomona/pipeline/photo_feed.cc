@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "pomona/pipeline/photo_feed.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+namespace pomona {
+namespace {
+
+// Buffers above this size are not kept for reuse: one 50 MB photo must not stay with us for the whole job.
+constexpr std::size_t kLargestSpare = 1u << 20;
+
+double seconds_since(std::chrono::steady_clock::time_point begin) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+}  // namespace
+
+PhotoFeed::PhotoFeed(const PhotoReader& reader, const Options& options, std::stop_token stop,
+                     std::function<void(std::exception_ptr)> fail)
+    : reader_(reader), options_(options), stop_(std::move(stop)), fail_(std::move(fail)) {
+  for (int i = 0; i < options_.threads; ++i) threads_.emplace_back([this] { read_loop(); });
+}
+
+PhotoFeed::~PhotoFeed() {
+  {
+    const std::lock_guard lock(mutex_);
+    closed_ = true;
+    waiting_.clear();
+  }
+  can_read_.notify_all();
+  can_pop_.notify_all();
+  threads_.clear();
+}
+
+bool PhotoFeed::push(std::uint64_t index, Entry&& entry) {
+  std::unique_lock lock(mutex_);
+  can_push_.wait(lock, stop_, [&] { return waiting_.size() < options_.ahead_photos; });
+  if (stop_.stop_requested()) return false;
+  waiting_.push_back({index, std::move(entry), {}, {}});
+  lock.unlock();
+  can_read_.notify_one();
+  return true;
+}
+
+void PhotoFeed::close() {
+  {
+    const std::lock_guard lock(mutex_);
+    closed_ = true;
+  }
+  can_read_.notify_all();
+  can_pop_.notify_all();
+}
+
+void PhotoFeed::read_loop() {
+  double spent = 0;
+  try {
+    std::unique_lock lock(mutex_);
+    for (;;) {
+      can_read_.wait(lock, stop_, [&] {
+        if (waiting_.empty()) return closed_;
+        return ready_.size() + reading_ < options_.ahead_photos && ready_bytes_ < options_.ahead_bytes;
+      });
+      if (stop_.stop_requested() || waiting_.empty()) break;
+      FeedPhoto photo = std::move(waiting_.front());
+      waiting_.pop_front();
+      ++reading_;
+      if (!spare_.empty()) {
+        photo.bytes = std::move(spare_.back());
+        spare_.pop_back();
+      }
+      lock.unlock();
+      can_push_.notify_one();
+
+      const auto begin = std::chrono::steady_clock::now();
+      if (auto outcome = reader_.read(photo.entry, photo.bytes); !outcome) {
+        photo.rejection = std::move(outcome.error());
+        photo.bytes.clear();
+      }
+      spent += seconds_since(begin);
+
+      lock.lock();
+      --reading_;
+      ready_bytes_ += photo.bytes.size();
+      ready_.push_back(std::move(photo));
+      can_pop_.notify_one();
+    }
+  } catch (...) {
+    fail_(std::current_exception());
+  }
+  const std::lock_guard lock(mutex_);
+  read_seconds_ += spent;
+  can_pop_.notify_all();
+}
+
+void PhotoFeed::pop(std::size_t most, std::chrono::microseconds patience, std::vector<FeedPhoto>& photos) {
+  photos.clear();
+  std::unique_lock lock(mutex_);
+  const auto drained = [&] { return closed_ && waiting_.empty() && reading_ == 0; };
+  can_pop_.wait(lock, stop_, [&] { return !ready_.empty() || drained(); });
+  if (stop_.stop_requested()) return;
+  if (ready_.size() < most) {
+    can_pop_.wait_for(lock, stop_, patience, [&] { return ready_.size() >= most || drained(); });
+    if (stop_.stop_requested()) return;
+  }
+  while (photos.size() < most && !ready_.empty()) {
+    ready_bytes_ -= ready_.front().bytes.size();
+    photos.push_back(std::move(ready_.front()));
+    ready_.pop_front();
+  }
+  const bool more = !ready_.empty() || drained();
+  lock.unlock();
+  can_read_.notify_all();
+  if (more) can_pop_.notify_all();
+}
+
+void PhotoFeed::recycle(std::vector<std::byte>&& bytes) {
+  if (bytes.capacity() == 0 || bytes.capacity() > kLargestSpare) return;
+  const std::lock_guard lock(mutex_);
+  if (spare_.size() < options_.ahead_photos) spare_.push_back(std::move(bytes));
+}
+
+double PhotoFeed::read_seconds() const {
+  const std::lock_guard lock(mutex_);
+  return read_seconds_;
+}
+
+}  // namespace pomona

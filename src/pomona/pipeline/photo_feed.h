@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <mutex>
+#include <optional>
+#include <stop_token>
+#include <thread>
+#include <vector>
+
+#include "pomona/base/error.h"
+#include "pomona/storage/reader.h"
+#include "pomona/storage/store.h"
+
+namespace pomona {
+
+// A photo on its way from the listing to a worker.
+struct FeedPhoto {
+  std::uint64_t index = 0;  // position in the listing
+  Entry entry;
+  std::vector<std::byte> bytes;
+  std::optional<Rejection> rejection;  // set where reading failed; bytes are empty then
+};
+
+// Threads that wait for storage and keep a bounded read-ahead of whole photos full.
+// push() is for one listing thread, pop() for any number of workers.
+class PhotoFeed {
+ public:
+  struct Options {
+    int threads = 4;
+    std::size_t ahead_photos = 256;        // read and not yet taken
+    std::size_t ahead_bytes = 128u << 20;  // the same, in bytes; one photo may exceed it alone
+  };
+
+  // `fail` is called with the first exception of a reading thread.
+  PhotoFeed(const PhotoReader& reader, const Options& options, std::stop_token stop,
+            std::function<void(std::exception_ptr)> fail);
+  ~PhotoFeed();
+
+  // Queues a photo for reading; waits while too many wait already. False once stopped.
+  bool push(std::uint64_t index, Entry&& entry);
+  // No more push().
+  void close();
+
+  // Takes up to `most` photos that have been read, in about the order of the listing; waits for the first
+  // one, then up to `patience` for more. Empty at the end or once stopped.
+  void pop(std::size_t most, std::chrono::microseconds patience, std::vector<FeedPhoto>& photos);
+
+  // Gives a photo's memory back for reuse.
+  void recycle(std::vector<std::byte>&& bytes);
+
+  double read_seconds() const;  // thread time spent reading; call after the workers are done
+
+ private:
+  void read_loop();
+
+  const PhotoReader& reader_;
+  Options options_;
+  std::stop_token stop_;
+  std::function<void(std::exception_ptr)> fail_;
+
+  mutable std::mutex mutex_;
+  std::condition_variable_any can_push_, can_read_, can_pop_;
+  std::deque<FeedPhoto> waiting_;  // listed, not yet read
+  std::deque<FeedPhoto> ready_;    // read, not yet taken
+  std::vector<std::vector<std::byte>> spare_;
+  std::size_t reading_ = 0;
+  std::size_t ready_bytes_ = 0;
+  bool closed_ = false;
+  double read_seconds_ = 0;
+  std::vector<std::jthread> threads_;
+};
+
+}  // namespace pomona

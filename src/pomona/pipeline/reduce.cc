@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "pomona/pipeline/reduce.h"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <exception>
+#include <mutex>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "pomona/base/cpu.h"
+#include "pomona/base/error.h"
+#include "pomona/base/hash.h"
+#include "pomona/base/text.h"
+#include "pomona/model/fingerprint.h"
+#include "pomona/pipeline/moment_sequence.h"
+#include "pomona/pipeline/resume_plan.h"
+#include "pomona/pipeline/run_record.h"
+#include "pomona/pipeline/stage_clock.h"
+#include "pomona/storage/csv_file.h"
+#include "pomona/storage/store.h"
+
+namespace pomona {
+namespace {
+
+// Wider vectors get no moment matrix: at 8,192 it is 256 MB already.
+constexpr int kWidestMoments = 8192;
+
+std::pair<std::string, std::string> split_uri(const std::string& uri) {
+  const auto slash = uri.rfind('/');
+  if (slash == std::string::npos) return {".", uri};
+  return {uri.substr(0, std::max<std::size_t>(slash, 1)), uri.substr(slash + 1)};
+}
+
+// All vectors at once, where there are fewer photos than dimensions.
+Pca fit_wide(const DatasetReader& features, const ReduceOptions& options) {
+  const int d = features.schema().d;
+  const std::uint64_t bytes = features.rows() * static_cast<std::uint64_t>(d) * sizeof(float);
+  if (features.rows() > static_cast<std::uint64_t>(d) || bytes > options.max_wide_bytes) {
+    throw Error(ErrorCode::kUsage,
+                "a PCA of " + human_count(features.rows()) + " vectors of " +
+                    human_count(static_cast<std::uint64_t>(d)) + " numbers needs a matrix of " +
+                    human_bytes(static_cast<std::uint64_t>(d) * static_cast<std::uint64_t>(d + 1) * 4) +
+                    " and days of work. Featurize with --pool avg: it averages over height and width and "
+                    "keeps what the "
+                    "network saw.");
+  }
+  std::vector<float> x;
+  x.reserve(features.rows() * static_cast<std::uint64_t>(d));
+  features.read(true, [&](Block&& block) {
+    x.insert(x.end(), block.vectors.begin(), block.vectors.end());
+    return true;
+  });
+  return Pca::fit_wide(x, features.rows(), d, options.fit);
+}
+
+Pca fit_pca(const DatasetReader& features, const Store& source, const ReduceOptions& options,
+            std::map<std::string, double>& stages) {
+  StageClock clock;
+  if (features.schema().d > kWidestMoments) {
+    Pca pca = fit_wide(features, options);
+    clock.lap(stages["fit"]);
+    return pca;
+  }
+  Moments moments;
+  if (options.moments) {
+    moments = *options.moments;
+  } else {
+    MomentSequence sequence(source, features.schema(), features.run());
+    for (const PartRecord& part : features.parts()) sequence.add_kept(part);
+    moments = sequence.take();
+  }
+  clock.lap(stages["moments"]);
+  Pca pca = Pca::fit(moments, options.fit);
+  clock.lap(stages["fit"]);
+  return pca;
+}
+
+}  // namespace
+
+Pca load_pca(const std::string& uri) {
+  const auto [folder, name] = split_uri(uri);
+  return Pca::deserialize(Store::open(folder).read(name));
+}
+
+ReduceResult reduce(const ReduceOptions& options, const Hooks& hooks, std::stop_token stop) {
+  const auto begin = std::chrono::steady_clock::now();
+  const Store source = Store::open(options.features);
+  const DatasetReader features = DatasetReader::open(source);
+  if (features.rows() == 0) throw Error(ErrorCode::kFormat, source.uri() + " has no rows to reduce");
+  const nlohmann::json fingerprint =
+      features.run().is_object() ? features.run().value("fingerprint", nlohmann::json()) : nlohmann::json();
+
+  ReduceResult result;
+  result.rows = features.rows();
+  result.d = features.schema().d;
+  if (options.pca) {
+    result.pca = load_pca(*options.pca);
+    if (result.pca.d() != result.d) {
+      throw Error(ErrorCode::kMismatch, *options.pca + " takes vectors of " + std::to_string(result.pca.d()) +
+                                            " numbers, " + source.uri() + " has " + std::to_string(result.d));
+    }
+    const nlohmann::json theirs = result.pca.record.value("fingerprint", nlohmann::json());
+    if (fingerprint.is_object() && theirs.is_object()) {
+      const auto warning = require_same(fingerprint_from_json(fingerprint), source.uri(),
+                                        fingerprint_from_json(theirs), *options.pca, options.strict);
+      if (warning && hooks.warning) hooks.warning(*warning);
+    }
+    if (options.fit.k && *options.fit.k < result.pca.k()) result.pca = result.pca.truncated(*options.fit.k);
+  } else {
+    result.pca = fit_pca(features, source, options, result.stages);
+    result.pca.record = {{"fingerprint", fingerprint}, {"features", source.uri()}, {"rows", features.rows()}};
+  }
+  result.k = result.pca.k();
+  result.explained = result.pca.explained();
+  const std::string pca_bytes = result.pca.serialize();
+
+  const Store dest = Store::open(options.dest);
+  Schema schema = features.schema();
+  schema.vector_column = "components";
+  schema.d = result.k;
+  schema.format = options.format;
+  const nlohmann::json header = {{"kind", "components"}, {"pca_sha256", sha256_hex(pca_bytes)}};
+  const ResumePlan plan = plan_resume(dest, header, false, options.overwrite);
+  begin_run(dest, plan.run_id, header);
+
+  std::vector<PartRecord> records(features.parts().size());
+  {
+    std::atomic<std::size_t> next = 0;
+    std::atomic<std::uint64_t> done = 0;
+    std::mutex mutex;
+    std::exception_ptr error;
+    const auto work = [&] {
+      std::vector<float> y;
+      for (std::size_t part = next++; part < records.size() && !stop.stop_requested(); part = next++) {
+        PartWriter writer(dest, schema, plan.run_id, part);
+        features.read_part(part, true, [&](Block&& block) {
+          y.resize(block.rows.size() * static_cast<std::size_t>(result.k));
+          result.pca.transform(block.vectors, block.rows.size(), y);
+          std::swap(block.vectors, y);
+          block.rejects.clear();
+          writer.write(block);
+          done += block.rows.size();
+          return !stop.stop_requested();
+        });
+        if (stop.stop_requested()) return;
+        records[part] = writer.finish({{"source", features.parts()[part].sha256}});
+        if (hooks.progress) {
+          const std::lock_guard lock(mutex);
+          Progress progress;
+          progress.unit = "rows";
+          progress.done = done;
+          progress.total = result.rows;
+          progress.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+          progress.rate = progress.seconds > 0 ? static_cast<double>(progress.done) / progress.seconds : 0;
+          hooks.progress(progress);
+        }
+      }
+    };
+    StageClock clock;
+    const auto threads = static_cast<std::size_t>(options.threads > 0 ? options.threads : cpu_budget());
+    std::vector<std::jthread> workers;
+    for (std::size_t i = 0; i < std::min(threads, records.size()); ++i) {
+      workers.emplace_back([&] {
+        try {
+          work();
+        } catch (...) {
+          const std::lock_guard lock(mutex);
+          if (!error) error = std::current_exception();
+          next = records.size();
+        }
+      });
+    }
+    workers.clear();
+    clock.lap(result.stages["reduce"]);
+    if (error) std::rethrow_exception(error);
+    if (stop.stop_requested())
+      throw Error(ErrorCode::kCancelled, "stopped before " + dest.uri() + " was finished");
+  }
+
+  result.pca_file = options.save_pca.value_or(dest.uri() + "/_pca.bin");
+  const auto [pca_folder, pca_name] = split_uri(result.pca_file);
+  Store::open(pca_folder).write(pca_name, pca_bytes);
+  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  finish_run(
+      dest,
+      {{"kind", "components"},
+       {"run_id", plan.run_id},
+       {"finished", utc_now()},
+       {"machine", machine_record()},
+       {"fingerprint", fingerprint},
+       {"header", header},
+       {"invocation", options.invocation},
+       {"pca",
+        {{"file", result.pca_file}, {"k", result.k}, {"d", result.d}, {"explained", result.explained}}},
+       {"schema",
+        {{"vector_column", schema.vector_column},
+         {"d", schema.d},
+         {"labels", schema.labels},
+         {"splits", schema.splits},
+         {"format", to_string(schema.format)}}},
+       {"counts", {{"written", result.rows}}},
+       {"seconds", result.seconds},
+       {"stages", result.stages}},
+      records);
+  if (options.csv) write_csv_file(DatasetReader::open(dest), *options.csv);
+  return result;
+}
+
+}  // namespace pomona

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <stop_token>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "pomona/base/progress.h"
+#include "pomona/learn/moments.h"
+#include "pomona/learn/pca.h"
+#include "pomona/storage/dataset.h"
+
+namespace pomona {
+
+struct ReduceOptions {
+  std::string features;            // dataset of vectors
+  std::string dest;                // dataset of components
+  std::optional<std::string> pca;  // a saved PCA to apply; none = fit one here
+  PcaOptions fit{.k = {}, .variance = 0.95, .center = true};
+  std::optional<std::string> save_pca;  // where the PCA goes; none = DEST/_pca.bin
+  Format format = Format::kParquet;
+  std::optional<std::string> csv;             // also one CSV file with all rows
+  bool overwrite = false;                     // replace a dataset at `dest`
+  bool strict = false;                        // refuse a PCA fitted at another precision, instead of warning
+  int threads = 0;                            // 0 = cpu_budget()
+  std::optional<Moments> moments;             // of the features, where the caller has them
+  std::uint64_t max_wide_bytes = 4ull << 30;  // vectors wider than moments allow must fit here as a whole
+  nlohmann::json invocation;
+};
+
+struct ReduceResult {
+  std::uint64_t rows = 0;
+  int d = 0;
+  int k = 0;
+  double explained = 0;  // share of the variance
+  Pca pca;
+  std::string pca_file;
+  double seconds = 0;
+  std::map<std::string, double> stages;  // seconds
+};
+
+// A dataset of vectors -> a dataset of principal components, part by part, and the PCA itself. The same bits
+// for any number of threads.
+// Throws Error: kMismatch where a saved PCA belongs to other features, kExists, kUsage (k too large; vectors
+// too wide: names --pool avg), kIo.
+ReduceResult reduce(const ReduceOptions& options, const Hooks& hooks, std::stop_token stop = {});
+
+// Reads a PCA file, local or remote. Throws Error{kNotFound | kFormat}.
+Pca load_pca(const std::string& uri);
+
+}  // namespace pomona

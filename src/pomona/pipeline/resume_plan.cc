@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "pomona/pipeline/resume_plan.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "pomona/base/error.h"
+
+namespace pomona {
+namespace {
+
+void append_integer(std::string& to, std::int64_t value) {
+  char bytes[sizeof value];
+  std::memcpy(bytes, &value, sizeof value);
+  to.append(bytes, sizeof value);
+}
+
+// The fields in which two headers differ, one a line.
+std::string differences(const nlohmann::json& now, const nlohmann::json& then,
+                        const std::string& prefix = "") {
+  std::string lines;
+  for (const auto& [key, value] : now.items()) {
+    const nlohmann::json other = then.is_object() ? then.value(key, nlohmann::json()) : nlohmann::json();
+    if (value == other) continue;
+    if (value.is_object() && other.is_object()) {
+      lines += differences(value, other, prefix + key + ".");
+    } else {
+      lines += "\n  " + prefix + key + ": now " + value.dump() + ", there " + other.dump();
+    }
+  }
+  return lines;
+}
+
+}  // namespace
+
+void ListingDigest::add(const Entry& entry) {
+  append_integer(pending_, static_cast<std::int64_t>(entry.path.size()));
+  pending_ += entry.path;
+  append_integer(pending_, entry.bytes);
+  append_integer(pending_, entry.mtime_ns);
+  if (pending_.size() < (64U << 10)) return;
+  pending_.append(reinterpret_cast<const char*>(chain_.data()), chain_.size());
+  chain_ = content_hash(std::as_bytes(std::span(pending_)));
+  pending_.clear();
+}
+
+std::string ListingDigest::hex() {
+  pending_.append(reinterpret_cast<const char*>(chain_.data()), chain_.size());
+  const std::string digest = to_hex(content_hash(std::as_bytes(std::span(pending_))));
+  pending_.clear();
+  chain_ = {};
+  return digest;
+}
+
+const PartRecord* ResumePlan::find(std::uint64_t first, const std::string& digest) const {
+  const auto at = std::ranges::find_if(parts, [&](const PartRecord& part) {
+    return part.extra.value("first", std::uint64_t{0}) == first && part.extra.value("digest", "") == digest &&
+           part.extra.value("unread", std::uint64_t{0}) == 0;
+  });
+  return at == parts.end() ? nullptr : &*at;
+}
+
+bool ResumePlan::may_cover(std::uint64_t first) const {
+  return std::ranges::any_of(
+      parts, [&](const PartRecord& part) { return part.extra.value("first", std::uint64_t{0}) == first; });
+}
+
+ResumePlan plan_resume(const Store& dest, const nlohmann::json& header, bool resume, bool overwrite) {
+  ResumePlan plan;
+  const DatasetState state = dataset_state(dest);
+  if (state == DatasetState::kForeign) {
+    throw Error(ErrorCode::kExists,
+                dest.uri() +
+                    " holds files that are not a Pomona dataset. Choose an empty or new folder: "
+                    "nothing there was touched.");
+  }
+  if (state != DatasetState::kAbsent && overwrite) {
+    remove_dataset(dest);
+  } else if (state != DatasetState::kAbsent && !resume) {
+    throw Error(ErrorCode::kExists,
+                state == DatasetState::kFinished
+                    ? dest.uri() +
+                          " holds a finished dataset. --resume adds what is new, --overwrite "
+                          "replaces it, or choose another folder."
+                    : dest.uri() +
+                          " holds an unfinished dataset. --resume goes on with it, --overwrite "
+                          "begins again.");
+  }
+  if (state == DatasetState::kAbsent || overwrite) {
+    plan.run_id = new_run_id();
+    return plan;
+  }
+
+  const auto check = [&](const nlohmann::json& there) {
+    if (const std::string lines = differences(header, there); !lines.empty()) {
+      throw Error(ErrorCode::kMismatch, dest.uri() + " was made otherwise, so it cannot be resumed:" + lines +
+                                            "\nUse the same options, another folder, or --overwrite.");
+    }
+  };
+  if (const auto unfinished = find_unfinished(dest)) {
+    check(unfinished->header);
+    plan.run_id = unfinished->run_id;
+    plan.header = unfinished->header;
+    plan.parts = unfinished->parts;
+  } else {
+    plan.run_id = new_run_id();
+  }
+  if (dest.exists("_run.json")) {
+    const DatasetReader old = DatasetReader::open(dest, false);
+    plan.old_run = old.run();
+    plan.header = plan.old_run.value("header", nlohmann::json::object());
+    check(plan.header);
+    for (const PartRecord& part : old.parts()) {
+      if (std::ranges::none_of(plan.parts, [&](const PartRecord& p) {
+            return p.file == part.file && p.index == part.index;
+          })) {
+        plan.parts.push_back(part);
+      }
+    }
+  }
+  dest.remove("_SUCCESS");
+  return plan;
+}
+
+}  // namespace pomona

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "pomona/base/hash.h"
+#include "pomona/storage/dataset.h"
+#include "pomona/storage/store.h"
+
+namespace pomona {
+
+// A digest of which photos a part covers: path, size and time of change of each, in order.
+class ListingDigest {
+ public:
+  void add(const Entry& entry);
+  std::string hex();  // ends it and begins anew
+
+ private:
+  std::string pending_;
+  ContentHash chain_{};
+};
+
+// What an earlier run left at a dataset's place, and how a new one goes on from there.
+struct ResumePlan {
+  std::string run_id;             // of the run that goes on; new where none was unfinished
+  std::vector<PartRecord> parts;  // all that earlier runs published and that is still there
+  nlohmann::json header;          // of the run that is gone on with; null where there was none
+  nlohmann::json old_run;         // `_run.json` of the dataset that was finished before; null where none
+
+  // The part that covers exactly the photos of `digest` from listing index `first` on, without photos that
+  // could not be read: those are tried again.
+  const PartRecord* find(std::uint64_t first, const std::string& digest) const;
+  // True where some part begins at `first`: only then is it worth holding a range of the listing back.
+  bool may_cover(std::uint64_t first) const;
+};
+
+// Looks at `dest` and decides: absent -> begin; finished or unfinished -> go on with `resume`, remove with
+// `overwrite`, else Error{kExists}. `header` is what must be equal for old parts to be of use;
+// Error{kMismatch} names the fields that differ.
+ResumePlan plan_resume(const Store& dest, const nlohmann::json& header, bool resume, bool overwrite);
+
+}  // namespace pomona

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+#include <stop_token>
+#include <string>
+
+#include "pomona/base/progress.h"
+#include "pomona/pipeline/featurize.h"
+#include "pomona/pipeline/reduce.h"
+
+namespace pomona {
+
+struct RunOptions {
+  std::string dest;             // features/, reduced/, pca/ go below it
+  FeaturizeOptions featurize;   // its dest is set here
+  PcaOptions pca{.k = {}, .variance = 0.95, .center = true};
+  std::optional<std::string> saved_pca;  // apply this PCA instead of fitting one
+  bool one_csv = false;                  // also DEST/reduced.csv
+  bool features_only = false;            // no PCA
+};
+
+struct RunResult {
+  FeaturizeResult features;
+  std::optional<ReduceResult> reduced;
+};
+
+// The whole chain: photos -> DEST/features -> DEST/pca/pca.bin and DEST/reduced. The PCA comes from the moments
+// that featurizing kept: the photos and the features are passed over once.
+// Throws Error as featurize() and reduce() do; what was finished before stays and --resume goes on from it.
+RunResult run(const RunOptions& options, const Hooks& hooks, std::stop_token stop = {});
+
+}  // namespace pomona
