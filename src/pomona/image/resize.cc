@@ -107,6 +107,7 @@ Taps make_taps(const Axis& axis) {
     }
   }
   taps.table.first.assign(first.begin(), first.end());
+  for (const int taken : count) taps.table.used.push_back((taken + 3) / 4);
   taps.rows_begin = first[0];
   taps.rows_end =
       first[static_cast<std::size_t>(axis.out) - 1] + count[static_cast<std::size_t>(axis.out) - 1];

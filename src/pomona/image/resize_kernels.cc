@@ -252,7 +252,8 @@ HWY_INLINE V32 output_pixel(const std::uint8_t* in, std::size_t stride, const Ta
     return single(hn::TableLookupBytesOr0(load_rows(from, stride), group_channels), load_weights(words));
   } else {
     Sums sums = zero_sums();
-    for (int chunk = 0; chunk < taps.chunks; ++chunk, from += 12, words += 4) {
+    const int used = taps.used[output];
+    for (int chunk = 0; chunk < used; ++chunk, from += 12, words += 4) {
       accumulate(sums, hn::TableLookupBytesOr0(load_rows(from, stride), group_channels), load_weights(words));
     }
     return total(sums);
@@ -320,6 +321,7 @@ void ResizeColumns(const std::uint8_t* in, std::size_t in_stride, int in_begin, 
   for (std::size_t y = 0; y < outputs;) {
     const int first = taps.first[y] - in_begin;
     const std::int32_t* words = taps.words.data() + y * static_cast<std::size_t>(taps.chunks) * 4;
+    const int used = taps.used[y];
     std::uint8_t* to = out + y * out_stride;
     // When enlarging, neighbouring output rows come from the same source rows: load those once.
     const bool pair = taps.chunks == 1 && y + 1 < outputs && taps.first[y + 1] == taps.first[y];
@@ -343,7 +345,7 @@ void ResizeColumns(const std::uint8_t* in, std::size_t in_stride, int in_begin, 
       Sums b = zero_sums();
       Sums c = zero_sums();
       Sums d = zero_sums();
-      for (int chunk = 0; chunk < taps.chunks; ++chunk) {
+      for (int chunk = 0; chunk < used; ++chunk) {
         const Columns columns = load_columns(in, in_stride, first + 4 * chunk, last, at);
         const Weights weights = load_weights(words + 4 * chunk);
         accumulate(a, columns.a, weights);

@@ -14,8 +14,9 @@ namespace pomona::kernels {
 // chunk is four int32 words in the form the instruction set wants (see pack_chunk).
 struct TapTable {
   int outputs = 0;
-  int chunks = 0;                   // per output, the same for all
+  int chunks = 0;                   // room per output
   std::vector<std::int32_t> first;  // outputs, rounded up to a multiple of 4
+  std::vector<std::int32_t> used;   // chunks per output, at most `chunks`; as many as first
   std::vector<std::int32_t> words;  // those x chunks x 4
 };
 
