@@ -19,16 +19,17 @@ enum class JpegScale : std::uint8_t {
 };
 
 struct DecodeOptions {
-  bool exif_orientation = true;              // turn and mirror as the EXIF tag says
+  bool exif_orientation = true;  // turn and mirror as the EXIF tag says
   JpegScale jpeg_scale = JpegScale::kAuto;
-  int target_width = 0;                      // pixels, for JpegScale::kAuto; 0 = full size
-  int target_height = 0;                     // pixels, after orientation
-  std::uint64_t max_pixels = 178'956'970;    // refuse more: Pillow's limit against decompression bombs (2^29 / 3 bytes)
+  int target_width = 0;   // pixels, for JpegScale::kAuto; 0 = full size
+  int target_height = 0;  // pixels, after orientation
+  std::uint64_t max_pixels =
+      178'956'970;  // refuse more: Pillow's limit against decompression bombs (2^29 / 3 bytes)
 };
 
 // What is known about a photo besides its pixels.
 struct PhotoInfo {
-  int width = 0;   // pixels of the file at full size, after orientation
+  int width = 0;  // pixels of the file at full size, after orientation
   int height = 0;
 };
 

@@ -26,9 +26,10 @@ std::string_view to_string(Fit fit);
 Kernel parse_kernel(std::string_view name);  // Throws Error{kUsage} that lists the names.
 Fit parse_fit(std::string_view name);        // Throws Error{kUsage} that lists the names.
 
-// Resizes RGB pictures to the bit as Pillow does (fixed-point coefficients, 8-bit intermediate between the
-// two passes; Pillow's src/libImaging/Resample.c). SIMD chosen at run time. Keeps coefficients and buffers
-// between calls. Not thread-safe: one resizer per thread.
+// Resizes RGB pictures to the bit as Pillow 13 does: fixed-point coefficients, 8-bit intermediate between the
+// two passes (Pillow's src/libImaging/Resample.c), the vertical pass first where the height shrinks by more
+// than twice as many pixels as the width (older releases never do that). SIMD chosen at run time. Keeps
+// coefficients and buffers between calls. Not thread-safe: one resizer per thread.
 class Resizer {
  public:
   Resizer();
