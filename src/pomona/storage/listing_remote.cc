@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <arrow/filesystem/filesystem.h>
+#include <arrow/io/interfaces.h>
 #include <arrow/util/future.h>
+
+#include "pomona/storage/pull_executor_internal.h"
+#include "pomona/storage/remote_connect_internal.h"
 
 #include "pomona/base/text.h"
 #include "pomona/storage/arrow_status_internal.h"
@@ -47,9 +51,16 @@ void list_remote(const std::string& uri, ListingSink& sink) {
   arrow::fs::FileSelector selector;
   selector.base_dir = location.root;
   selector.recursive = true;
-  const auto pages = location.filesystem->GetFileInfoGenerator(selector);
+  // The lister asks for page after page as fast as its executor lets it. On one that runs a task only when we
+  // wait, it asks when a page is wanted: memory stays flat however long the listing.
+  PullExecutor executor;
+  const arrow::io::IOContext context(&executor);
+  const RemoteLocation pulled = location.uri.scheme == "s3" ? connect(location.uri, &context) : location;
+  auto pages = pulled.filesystem->GetFileInfoGenerator(selector);
   while (!sink.stopped()) {
-    const auto page = take(pages().result(), what);
+    auto next = pages();
+    executor.run_until([&] { return next.is_finished(); });
+    const auto page = take(next.result(), what);
     if (page.empty()) return;
     for (const auto& info : page) {
       if (sink.stopped()) return;

@@ -21,8 +21,8 @@ class PhotoReader {
   ~PhotoReader();
 
   // Reads `entry` into `bytes`, reusing its memory. Rejects (stage read): gone, no permission, a folder,
-  // empty, too large, changed while being read. Throws Error{kIo} only where the store as a whole is dead
-  // (after retries), so that a lost network is not taken for a million bad photos.
+  // empty, too large, changed after it was listed or while being read. Throws Error{kIo} only where the store
+  // as a whole is dead (after retries), so that a lost network is not taken for a million bad photos.
   Outcome<void> read(const Entry& entry, std::vector<std::byte>& bytes) const;
 
  private:

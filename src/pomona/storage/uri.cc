@@ -78,10 +78,11 @@ RemoteUri parse_remote(std::string_view uri, bool with_options) {
   if (result.scheme == "s3a" || result.scheme == "s3n") result.scheme = "s3";
   std::string_view rest = uri.substr(length + 3);
   if (with_options) {
-    if (const auto mark = rest.find('?');
-        mark != std::string_view::npos && looks_like_options(rest.substr(mark + 1))) {
+    for (auto mark = rest.find('?'); mark != std::string_view::npos; mark = rest.find('?', mark + 1)) {
+      if (!looks_like_options(rest.substr(mark + 1))) continue;
       result.options = rest.substr(mark + 1);
       rest = rest.substr(0, mark);
+      break;
     }
   }
   const auto slash = rest.find('/');

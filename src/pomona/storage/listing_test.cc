@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "pomona/storage/listing.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <chrono>
+#include <thread>
+
+#include "pomona/storage/storage_test_support.h"
+
+namespace pomona {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using testing::TemporaryFolder;
+
+std::vector<Entry> entries(const ListingOptions& options) {
+  std::vector<Entry> found;
+  list_photos(options, [&](Entry&& entry) {
+    found.push_back(std::move(entry));
+    return true;
+  });
+  return found;
+}
+
+// Paths below the folder, a '/' behind those that are folders.
+std::vector<std::string> paths(const ListingOptions& options, const std::string& root) {
+  std::vector<std::string> found;
+  for (const Entry& entry : entries(options)) {
+    EXPECT_TRUE(entry.path.starts_with(root)) << entry.path;
+    found.push_back(entry.path.substr(root.size() + 1) + (entry.directory ? "/" : ""));
+  }
+  return found;
+}
+
+std::vector<std::string> paths(const TemporaryFolder& folder) {
+  return paths({.sources = {folder.path()}}, folder.path());
+}
+
+ErrorCode error_of(const ListingOptions& options) {
+  try {
+    entries(options);
+  } catch (const Error& error) {
+    return error.code();
+  }
+  return ErrorCode::kInternal;
+}
+
+TEST(Listing, OrderIsThatOfFullKeys) {
+  const TemporaryFolder folder;
+  // '-' and '.' sort before '/', '0' behind it: a folder sorts as "a/".
+  for (const char* name : {"a/z.jpg", "a-b.jpg", "a.jpg", "a0.jpg", "a/b/c.png", "B.jpg", "a/\xc3\xa4.jpg"})
+    folder.add(name);
+  EXPECT_THAT(paths(folder),
+              ElementsAre("B.jpg", "a-b.jpg", "a.jpg", "a/b/c.png", "a/z.jpg", "a/\xc3\xa4.jpg", "a0.jpg"));
+}
+
+TEST(Listing, TakesWhatCanBeDecodedAndLeavesHiddenOnesOut) {
+  const TemporaryFolder folder;
+  for (const char* name :
+       {"1.JPG", "2.jpeg", "3.jpe", "4.jfif", "5.Png", "6.webp", "7.heic", "8.heif", "9.avif", "x.txt",
+        "x.gif", "jpg", ".jpg", ".a.jpg", "_b.jpg", "_rejects/c.jpg", ".git/d.jpg", "e.jpg.tmp"}) {
+    folder.add(name);
+  }
+  EXPECT_THAT(paths(folder), ElementsAre("1.JPG", "2.jpeg", "3.jpe", "4.jfif", "5.Png", "6.webp", "7.heic",
+                                         "8.heif", "9.avif"));
+  EXPECT_THAT(paths({.sources = {folder / "_rejects"}}, folder / "_rejects"), ElementsAre("c.jpg"));
+  EXPECT_THAT(paths({.sources = {folder.path()}, .glob = "*.{txt,gif}"}, folder.path()),
+              ElementsAre("x.gif", "x.txt"));
+}
+
+TEST(Listing, NamesAreBytes) {
+  const TemporaryFolder folder;
+  for (const char* name : {"a b.jpg", "c\nd.jpg", "e\"f'.jpg", "g\xff\xfe.jpg", "%41.jpg", "?*.jpg"})
+    folder.add(name);
+  EXPECT_THAT(paths(folder),
+              ElementsAre("%41.jpg", "?*.jpg", "a b.jpg", "c\nd.jpg", "e\"f'.jpg", "g\xff\xfe.jpg"));
+}
+
+TEST(Listing, SaysSizeAndTime) {
+  const TemporaryFolder folder;
+  folder.add("a.jpg", "12345");
+  const auto found = entries({.sources = {folder.path() + "//"}});
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_EQ(found[0].path, folder / "a.jpg");
+  EXPECT_EQ(found[0].bytes, 5);
+  const auto now = std::chrono::system_clock::now().time_since_epoch() / std::chrono::nanoseconds(1);
+  EXPECT_LT(std::abs(found[0].mtime_ns - now), 60'000'000'000LL);
+}
+
+TEST(Listing, LinksThatLeadInACircleEnd) {
+  const TemporaryFolder folder;
+  folder.add("a/b/x.jpg");
+  std::filesystem::create_directory_symlink(folder.path(), folder / "a/b/up");
+  std::filesystem::create_directory_symlink("self", folder / "a/self");
+  std::filesystem::create_symlink("x.jpg", folder / "a/b/y.jpg");
+  std::filesystem::create_symlink("nowhere", folder / "a/b/z.jpg");
+  std::filesystem::create_directory_symlink(folder / "a/b", folder / "c");
+  EXPECT_THAT(paths(folder),
+              ElementsAre("a/b/x.jpg", "a/b/y.jpg", "a/b/z.jpg", "c/x.jpg", "c/y.jpg", "c/z.jpg"));
+}
+
+TEST(Listing, AFolderNamedLikeAPhotoIsPassedOnWhereItHoldsNone) {
+  const TemporaryFolder folder;
+  folder.add("full.jpg/a.png");
+  folder.add("empty.jpg/a.txt");
+  std::filesystem::create_directories(folder / "plain");
+  EXPECT_THAT(paths(folder), ElementsAre("empty.jpg/", "full.jpg/a.png"));
+}
+
+TEST(Listing, AFolderThatCannotBeReadIsPassedOn) {
+  if (::geteuid() == 0) GTEST_SKIP() << "root may read everything";
+  const TemporaryFolder folder;
+  folder.add("a.jpg");
+  folder.add("secret/b.jpg");
+  ::chmod((folder / "secret").c_str(), 0);
+  EXPECT_THAT(paths(folder), ElementsAre("a.jpg", "secret/"));
+  EXPECT_EQ(error_of({.sources = {folder / "secret"}}), ErrorCode::kPermission);
+  ::chmod((folder / "secret").c_str(), 0700);
+}
+
+TEST(Listing, VeryDeepTreesEnd) {
+  const TemporaryFolder folder;
+  std::string deep;
+  for (int i = 0; i < 260; ++i) deep += "d/";
+  folder.add(deep + "x.jpg");
+  const auto found = entries({.sources = {folder.path()}});
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_TRUE(found[0].directory);
+}
+
+TEST(Listing, SeveralSourcesOneAfterTheOther) {
+  const TemporaryFolder folder;
+  folder.add("b/1.jpg");
+  folder.add("a/2.jpg");
+  const std::string single = folder.add("c/3.data");
+  EXPECT_THAT(paths({.sources = {folder / "b", single, "file://" + folder.path() + "/a"}}, folder.path()),
+              ElementsAre("b/1.jpg", "c/3.data", "a/2.jpg"));
+}
+
+TEST(Listing, LimitAndStop) {
+  const TemporaryFolder folder;
+  for (int i = 0; i < 9; ++i) folder.add("d" + std::to_string(i) + "/a.jpg");
+  EXPECT_THAT(paths({.sources = {folder.path()}, .limit = 2}, folder.path()),
+              ElementsAre("d0/a.jpg", "d1/a.jpg"));
+  EXPECT_THAT(paths({.sources = {folder.path()}, .limit = 0}, folder.path()), IsEmpty());
+  int calls = 0;
+  list_photos({.sources = {folder.path()}}, [&](Entry&&) { return ++calls < 3; });
+  EXPECT_EQ(calls, 3);
+  std::stop_source stop;
+  calls = 0;
+  list_photos(
+      {.sources = {folder.path()}},
+      [&](Entry&&) {
+        stop.request_stop();
+        return ++calls < 100;
+      },
+      stop.get_token());
+  EXPECT_EQ(calls, 1);
+}
+
+TEST(Listing, WrongUseIsNamed) {
+  const TemporaryFolder folder;
+  EXPECT_EQ(error_of({.sources = {folder / "none"}}), ErrorCode::kNotFound);
+  EXPECT_EQ(error_of({.sources = {""}}), ErrorCode::kUsage);
+  EXPECT_EQ(error_of({}), ErrorCode::kUsage);
+  EXPECT_EQ(error_of({.sources = {"ftp://host/x"}}), ErrorCode::kUsage);
+  EXPECT_EQ(error_of({.sources = {"s3://"}}), ErrorCode::kUsage);
+  EXPECT_EQ(error_of({.paths_from = folder / "none"}), ErrorCode::kNotFound);
+  EXPECT_EQ(error_of({.sources = {folder.path()}, .paths_from = "-"}), ErrorCode::kUsage);
+}
+
+TEST(Listing, ListsOfPaths) {
+  const TemporaryFolder folder;
+  const std::string lines = folder.add("lines", "/a.jpg\r\n\n/b c.jpg\ns3://bucket/x?y.jpg\n/last.png");
+  std::vector<std::string> found;
+  for (const Entry& entry : entries({.paths_from = lines})) found.push_back(entry.path);
+  EXPECT_THAT(found, ElementsAre("/a.jpg", "/b c.jpg", "s3://bucket/x?y.jpg", "/last.png"));
+
+  const std::string nul = folder.add("nul", std::string("/a\nb.jpg\0/c.png\0", 16));
+  found.clear();
+  for (const Entry& entry : entries({.paths_from = nul})) found.push_back(entry.path);
+  EXPECT_THAT(found, ElementsAre("/a\nb.jpg", "/c.png"));
+  EXPECT_EQ(entries({.glob = "*.png", .paths_from = nul}).size(), 1U);
+
+  EXPECT_EQ(error_of({.paths_from = folder.add("binary", std::string(2 << 20, 'x'))}), ErrorCode::kFormat);
+}
+
+TEST(Listing, StopEndsWaitingForTheTypist) {
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  const int old = ::dup(STDIN_FILENO);
+  ::dup2(ends[0], STDIN_FILENO);
+  std::stop_source stop;
+  std::jthread stopper([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    stop.request_stop();
+  });
+  int calls = 0;
+  list_photos({.paths_from = "-"}, [&](Entry&&) { return ++calls > 0; }, stop.get_token());
+  EXPECT_EQ(calls, 0);
+  ::dup2(old, STDIN_FILENO);
+  for (const int fd : {old, ends[0], ends[1]}) ::close(fd);
+}
+
+TEST(Glob, MatchesAsAShellDoes) {
+  EXPECT_TRUE(glob_match("*.jpg", "a.jpg"));
+  EXPECT_FALSE(glob_match("*.jpg", "a.JPG"));
+  EXPECT_TRUE(glob_match("*a*b*", "xxaxxbxx"));
+  EXPECT_FALSE(glob_match("*a*b", "xxaxxbxx"));
+  EXPECT_TRUE(glob_match("?[0-9][!a-c].*", "x5d.png"));
+  EXPECT_FALSE(glob_match("?[0-9][!a-c].*", "x5b.png"));
+  EXPECT_TRUE(glob_match("{a,b{c,d}}.jpg", "bd.jpg"));
+  EXPECT_FALSE(glob_match("{a,b{c,d}}.jpg", "b.jpg"));
+  EXPECT_TRUE(glob_match("a{b", "a{b"));
+  EXPECT_TRUE(glob_match("{ab}", "{ab}"));
+  EXPECT_TRUE(glob_match("a[b", "a[b"));
+  EXPECT_TRUE(glob_match("[]]x", "]x"));
+  EXPECT_TRUE(glob_match("\\*", "*"));
+  EXPECT_FALSE(glob_match("\\*", "a"));
+  EXPECT_TRUE(glob_match("*", ""));
+  EXPECT_FALSE(glob_match("", "a"));
+  std::string bomb;
+  for (int i = 0; i < 40; ++i) bomb += "{a,b}";
+  EXPECT_THROW(glob_match(bomb, "a"), Error);
+  EXPECT_FALSE(glob_match("*a*a*a*a*a*a*a*a*a*a*a*b", std::string(5000, 'a')));
+}
+
+}  // namespace
+}  // namespace pomona
