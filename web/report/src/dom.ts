@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+// Elements, formats, the one tooltip. Text is always set as text, never as markup.
+
+type Child = Node | string | number | null | undefined | false;
+type Attributes = Record<string, unknown>;
+
+function fill(element: Element, attributes: Attributes, children: Child[]) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === undefined || value === null || value === false) continue;
+    if (typeof value === "function") element.addEventListener(name, value as EventListener);
+    else if (name === "style") Object.entries(value as Record<string, string>).forEach(([key, text]) =>
+      (element as HTMLElement).style.setProperty(key, text));
+    else element.setAttribute(name, value === true ? "" : String(value));
+  }
+  for (const child of children) {
+    if (child === null || child === undefined || child === false) continue;
+    element.append(typeof child === "number" ? String(child) : child);
+  }
+}
+
+export function h<K extends keyof HTMLElementTagNameMap>(
+  tag: K, attributes: Attributes = {}, ...children: Child[]): HTMLElementTagNameMap[K] {
+  const element = document.createElement(tag);
+  fill(element, attributes, children);
+  return element;
+}
+
+export function svg<K extends keyof SVGElementTagNameMap>(
+  tag: K, attributes: Attributes = {}, ...children: Child[]): SVGElementTagNameMap[K] {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  fill(element, attributes, children);
+  return element;
+}
+
+const whole = new Intl.NumberFormat("en");
+export const count = (n: number) => whole.format(Math.round(n));
+export const plural = (n: number, one: string, many = one + "s") => `${count(n)} ${n === 1 ? one : many}`;
+
+// 0.99893 -> "99.89 %": more digits where they tell good from better.
+export function percent(share: number, digits?: number): string {
+  const value = share * 100;
+  const d = digits ?? (value === 100 || value === 0 ? 0 : value > 99 || value < 1 ? 2 : 1);
+  return `${value.toFixed(d)}\u00a0%`;
+}
+
+export function seconds(s: number): string {
+  if (s < 1) return `${Math.round(s * 1000)}\u00a0ms`;
+  if (s < 10) return `${s.toFixed(2)}\u00a0s`;
+  if (s < 90) return `${s.toFixed(1)}\u00a0s`;
+  if (s < 5400) return `${Math.floor(s / 60)}\u00a0min ${String(Math.round(s % 60)).padStart(2, "0")}\u00a0s`;
+  return `${Math.floor(s / 3600)}\u00a0h ${String(Math.round((s % 3600) / 60)).padStart(2, "0")}\u00a0min`;
+}
+
+export function bytes(n: number): string {
+  if (n < 1024) return `${count(n)}\u00a0B`;
+  const units = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+  let u = -1;
+  do { n /= 1024; u++; } while (n >= 1024 && u < units.length - 1);
+  return `${n < 10 ? n.toFixed(1) : count(n)}\u00a0${units[u]}`;
+}
+
+export const baseName = (path: string) => path.slice(path.lastIndexOf("/") + 1);
+
+// --- the tooltip ---
+let tip: HTMLElement | null = null;
+
+export function showTip(x: number, y: number, ...content: Child[]) {
+  if (!tip) {
+    tip = h("div", { class: "tip", "aria-hidden": "true" });
+    document.body.append(tip);
+  }
+  tip.replaceChildren();
+  fill(tip, {}, content);
+  tip.style.display = "block";
+  const box = tip.getBoundingClientRect();
+  const left = x + 16 + box.width > document.documentElement.clientWidth ? x - 14 - box.width : x + 16;
+  const top = y + 16 + box.height > innerHeight ? y - 14 - box.height : y + 16;
+  tip.style.left = `${Math.max(4, left)}px`;
+  tip.style.top = `${Math.max(4, top)}px`;
+}
+
+export function hideTip() {
+  if (tip) tip.style.display = "none";
+}
+
+// Shows `content` while the mouse is over `element`.
+export function withTip<T extends Element>(element: T, content: () => Child[]): T {
+  element.addEventListener("pointermove", (event) => {
+    const e = event as PointerEvent;
+    showTip(e.clientX, e.clientY, ...content());
+  });
+  element.addEventListener("pointerleave", hideTip);
+  return element;
+}
+
+// Draws again whenever the width changes, so that text in charts keeps its size.
+export function responsive(host: HTMLElement, draw: (width: number) => Node): HTMLElement {
+  let last = -1;
+  new ResizeObserver(() => {
+    const width = Math.floor(host.clientWidth);
+    if (width === last || width === 0) return;
+    last = width;
+    host.replaceChildren(draw(width));
+  }).observe(host);
+  return host;
+}
+
+export const isSlide = () => document.documentElement.classList.contains("slide");

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+// Builds the page from the data that follows it in the file.
+
+import { Report, readReport } from "./data";
+import { h, isSlide } from "./dom";
+import { confusion, mistakes, perClass } from "./judgement";
+import { classes, componentEnds, cost, overview, sizes } from "./overview";
+import { Section, frame } from "./parts";
+import { details, rejects, run } from "./run";
+import { scatter } from "./scatter";
+import { spectrum, storage } from "./spectrum";
+
+const builders: Record<string, { name: string; build: (r: Report) => Section }> = {
+  overview: { name: "At a glance", build: overview },
+  scatter: { name: "Photos in space", build: scatter },
+  confusion: { name: "Confusion", build: confusion },
+  "per-class": { name: "Per class", build: perClass },
+  mistakes: { name: "Mistakes", build: mistakes },
+  spectrum: { name: "Variance", build: spectrum },
+  components: { name: "Components", build: componentEnds },
+  storage: { name: "Storage", build: storage },
+  classes: { name: "Classes", build: classes },
+  sizes: { name: "Sizes", build: sizes },
+  rejects: { name: "Rejects", build: rejects },
+  run: { name: "Run", build: run },
+  cost: { name: "Cost", build: cost },
+  details: { name: "Details", build: details },
+};
+
+function when(iso: string): string {
+  const date = new Date(iso);
+  return Number.isNaN(date.getTime()) ? iso
+    : date.toLocaleString("en", { dateStyle: "long", timeStyle: "short", timeZone: "UTC" }) + " UTC";
+}
+
+const report = readReport();
+const slide = /^#slide=([a-z-]+)$/.exec(location.hash)?.[1];
+if (slide) document.documentElement.classList.add("slide");
+
+document.getElementById("top")!.replaceChildren(
+  h("div", { class: "brand" }, h("span", { class: "logo", "aria-hidden": "true" }), "Pomona"),
+  h("h1", {}, report.title),
+  h("p", {}, report.subtitle, report.subtitle && report.generated ? " · " : "",
+    report.generated ? h("time", { datetime: report.generated }, when(report.generated)) : ""));
+
+const ids = report.sections.filter((id) => id in builders);
+if (!isSlide()) {
+  const links = new Map(ids.map((id) => [id, h("a", { href: `#${id}` }, builders[id].name)]));
+  const nav = h("nav", { "aria-label": "Sections" }, h("div", {}, ...links.values()));
+  document.getElementById("main")!.before(nav);
+  const seen = new IntersectionObserver((entries) => {
+    for (const entry of entries) {
+      if (!entry.isIntersecting) continue;
+      links.forEach((link, id) => id === entry.target.id ? link.setAttribute("aria-current", "true") : link.removeAttribute("aria-current"));
+      const link = links.get(entry.target.id)!;
+      const strip = nav.firstElementChild!;
+      strip.scrollTo({ left: link.offsetLeft - strip.clientWidth / 2 + link.clientWidth / 2 });
+    }
+  }, { rootMargin: "-20% 0px -70% 0px" });
+  queueMicrotask(() => ids.forEach((id) => { const el = document.getElementById(id); if (el) seen.observe(el); }));
+}
+
+const main = document.getElementById("main")!;
+main.replaceChildren();
+for (const id of ids) {
+  if (slide && id !== slide) continue;
+  main.append(frame(builders[id].build(report)));
+}
+
+document.body.append(h("footer", {},
+  h("p", {}, `Made by Pomona ${report.version}. This file needs no network. The pictures in it are small copies made from pixels: ` +
+    "they carry no place, time or camera.")));
+document.documentElement.dataset.ready = "true";
+if (location.hash && !slide) document.getElementById(location.hash.slice(1))?.scrollIntoView();
