@@ -64,7 +64,7 @@ bool looks_like_path(const std::string& model) {
 Source resolve(const NetworkOptions& options) {
   Source source;
   source.layer = options.layer;
-  if (looks_like_path(options.model) || fs::is_directory(options.model)) {
+  if (looks_like_path(options.model) || fs::exists(fs::path(options.model) / "saved_model.pb")) {
     source.file = options.model;
     network_format(source.file);
     source.name = fs::weakly_canonical(source.file).filename().string();

@@ -55,8 +55,9 @@ class InferLane {
   // infer().
   std::span<std::uint8_t> pixels(int slot);
 
-  // Runs the network on the calling thread over the whole (static) batch.
-  // Throws Error{kInternal} where OpenVINO fails.
+  // Runs the network over the whole (static) batch and returns when it is done. The arithmetic is
+  // single-threaded, on one of the network's `streams` threads, so that lanes in any number keep no more than
+  // `streams` cores busy and any thread may call. Throws Error{kInternal} where OpenVINO fails.
   void infer();
 
   // The vector of photo `slot` after infer(): d floats, valid until the next infer().
