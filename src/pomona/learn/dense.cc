@@ -151,21 +151,20 @@ void syrk_rows(const Packed& x, const double* m, const double* s, const double* 
                std::size_t end, double* gram) {
   HWY_ALIGN double out[kTileRows * Packed::kPanel];
   const std::size_t d = x.cols();
-  for (std::size_t i = begin * kTileRows; i < std::min(end * kTileRows, d); i += kTileRows) {
-    const std::size_t own = i / Packed::kPanel;
-    const std::size_t height = std::min(kTileRows, d - i);
-    const float* columns[kTileRows];
-    for (std::size_t r = 0; r < kTileRows; ++r) columns[r] = x.panel(own) + i % Packed::kPanel + r;
-    for (std::size_t p = own; p < x.panels(); ++p) {
+  // Panels outside: one stays in the cache while the rows of tiles pass.
+  for (std::size_t p = begin * kTileRows / Packed::kPanel; p < x.panels(); ++p) {
+    const std::size_t last = std::min((p + 1) * Packed::kPanel, d);
+    for (std::size_t i = begin * kTileRows; i < std::min(end * kTileRows, last); i += kTileRows) {
+      const float* columns[kTileRows];
+      for (std::size_t r = 0; r < kTileRows; ++r) {
+        columns[r] = x.panel(i / Packed::kPanel) + i % Packed::kPanel + r;
+      }
       tile(columns, Packed::kPanel, x.panel(p), x.rows(), out);
-      const std::size_t last = std::min((p + 1) * Packed::kPanel, d);
-      for (std::size_t r = 0; r < height; ++r) {
-        const std::size_t row = i + r;
+      for (std::size_t row = i; row < std::min(i + kTileRows, d); ++row) {
         const std::size_t j = std::max(row, p * Packed::kPanel);
         if (j >= last) continue;
-        double* to = gram + row * d - row * (row + 1) / 2 + j;
-        add_row(out + r * Packed::kPanel + j - p * Packed::kPanel, m[row], u + j, s[row], m + j, last - j,
-                to);
+        const double* from = out + (row - i) * Packed::kPanel + j - p * Packed::kPanel;
+        add_row(from, m[row], u + j, s[row], m + j, last - j, gram + row * d - row * (row + 1) / 2 + j);
       }
     }
   }

@@ -40,13 +40,27 @@ void check(const PcaOptions& options, std::uint64_t n, int d) {
 // The least k whose values reach `share` of their sum.
 std::size_t count_for(std::span<const double> values, double share) {
   double total = 0;
-  for (const double value : values) total += value;
+  for (const double value : values) total += std::max(value, 0.0);
   double sum = 0;
   for (std::size_t k = 0; k < values.size(); ++k) {
-    sum += values[k];
+    sum += std::max(values[k], 0.0);
     if (sum >= share * total) return k + 1;
   }
   return values.size();
+}
+
+// What decompose() asks: how many components, given all eigenvalues; never more than `most`.
+auto chooser(const PcaOptions& options, std::size_t most) {
+  return [options, most](std::span<const double> values) {
+    if (options.k) return static_cast<std::size_t>(*options.k);
+    return std::min(most, count_for(values, options.variance.value_or(1.0)));
+  };
+}
+
+// Eigenvalues of a covariance; rounding may have left some of the zeros below zero.
+std::vector<double> without_negatives(std::vector<double> values, double divisor) {
+  for (double& value : values) value = std::max(value, 0.0) / divisor;
+  return values;
 }
 
 // Rounds unit vectors (k x d) to float32, each with its largest absolute loading positive.
@@ -110,9 +124,7 @@ Pca Pca::fit(const Moments& moments, const PcaOptions& options) {
     }
   }
   const std::size_t most = std::min<std::size_t>(d, moments.n());
-  const std::size_t wanted = options.k ? static_cast<std::size_t>(*options.k) : most;
-  Spectral spectral = decompose(std::move(covariance), d, wanted, options.threads);
-  for (double& value : spectral.values) value = std::max(value, 0.0);
+  Spectral spectral = decompose(std::move(covariance), d, chooser(options, most), options.threads);
 
   Pca pca;
   pca.d_ = moments.d();
@@ -122,11 +134,9 @@ Pca Pca::fit(const Moments& moments, const PcaOptions& options) {
   if (options.center) {
     for (std::size_t j = 0; j < d; ++j) pca.mean_[j] = static_cast<float>(sum[j] / n);
   }
-  pca.spectrum_ = std::move(spectral.values);
-  const std::size_t k =
-      options.k ? wanted : std::min(most, count_for(pca.spectrum_, options.variance.value_or(1.0)));
-  pca.k_ = static_cast<int>(k);
-  pca.components_ = with_signs(std::span(spectral.vectors).first(k * d), d);
+  pca.spectrum_ = without_negatives(std::move(spectral.values), 1);
+  pca.k_ = static_cast<int>(spectral.vectors.size() / d);
+  pca.components_ = with_signs(spectral.vectors, d);
   return pca;
 }
 
@@ -173,17 +183,15 @@ Pca Pca::fit_wide(std::span<const float> x, std::size_t n, int d_int, const PcaO
   for (std::size_t i = 0; i < n; ++i) {
     for (std::size_t j = 0; j < n; ++j) square[i * n + j] += grand - row_mean[i] - row_mean[j];
   }
-  const std::size_t wanted = options.k ? static_cast<std::size_t>(*options.k) : n;
-  Spectral spectral = decompose(std::move(square), n, wanted, options.threads);
-  for (double& value : spectral.values) value = std::max(value, 0.0) / static_cast<double>(n - 1);
+  Spectral spectral = decompose(std::move(square), n, chooser(options, n), options.threads);
 
   Pca pca;
   pca.d_ = d_int;
   pca.n_ = n;
   pca.center_ = options.center;
   pca.mean_ = options.center ? shift : std::vector<float>(d);
-  pca.spectrum_ = std::move(spectral.values);
-  const std::size_t k = options.k ? wanted : count_for(pca.spectrum_, options.variance.value_or(1.0));
+  pca.spectrum_ = without_negatives(std::move(spectral.values), static_cast<double>(n - 1));
+  const std::size_t k = spectral.vectors.size() / n;
   pca.k_ = static_cast<int>(k);
 
   // w = X^T u, in float64, then unit length.
