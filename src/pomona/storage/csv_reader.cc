@@ -138,7 +138,8 @@ class CsvReader final : public BlockReader {
     return lines == 0 ? 0 : lines - 1;
   }
 
-  bool read(bool with_vectors, const std::function<bool(Block&&)>& sink) const override {
+  bool read_groups(std::size_t /*first*/, std::size_t /*last*/, bool with_vectors,
+                   const std::function<bool(Block&&)>& sink) const override {
     CsvRecords records(file_, what_);
     records.next();
     const auto d = static_cast<std::size_t>(schema_.d);

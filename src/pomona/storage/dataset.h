@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -15,6 +16,8 @@
 #include "pomona/storage/store.h"
 
 namespace pomona {
+
+class BlockReader;
 
 enum class Format : std::uint8_t { kParquet, kCsv };
 Format parse_format(std::string_view name);  // Throws Error{kUsage}.
@@ -142,6 +145,7 @@ class DatasetReader {
 
  private:
   DatasetReader() = default;
+  std::unique_ptr<BlockReader> open_part(std::size_t index) const;  // null where the part has no file
   bool read_one(std::size_t index, bool with_vectors, const std::function<bool(Block&&)>& sink) const;
 
   struct Impl;

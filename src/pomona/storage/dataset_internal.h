@@ -52,8 +52,15 @@ class BlockReader {
   virtual ~BlockReader() = default;
   virtual const Schema& schema() const = 0;
   virtual std::uint64_t rows() const = 0;
+  // How many row groups the file has; a CSV file is one.
+  virtual std::size_t row_groups() const { return 1; }
+  // As DatasetReader::read_part, of row groups [first, last). False where `sink` stopped.
+  virtual bool read_groups(std::size_t first, std::size_t last, bool with_vectors,
+                           const std::function<bool(Block&&)>& sink) const = 0;
   // As DatasetReader::read_part. False where `sink` stopped.
-  virtual bool read(bool with_vectors, const std::function<bool(Block&&)>& sink) const = 0;
+  bool read(bool with_vectors, const std::function<bool(Block&&)>& sink) const {
+    return read_groups(0, row_groups(), with_vectors, sink);
+  }
 };
 
 std::unique_ptr<BlockReader> open_parquet(const Store& store, const std::string& name);

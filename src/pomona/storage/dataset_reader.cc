@@ -120,6 +120,19 @@ DatasetReader DatasetReader::open(const Store& dest, bool require_success) {
   return reader;
 }
 
+DatasetReader DatasetReader::open_parts(const Store& dest, const Schema& schema, std::vector<PartRecord> parts) {
+  auto impl = std::make_shared<Impl>(dest);
+  impl->schema = schema;
+  impl->parts = std::move(parts);
+  for (const PartRecord& part : impl->parts) {
+    impl->rows += part.rows;
+    if (!part.rejects_file.empty()) impl->rejects.push_back(part.rejects_file);
+  }
+  DatasetReader reader;
+  reader.impl_ = std::move(impl);
+  return reader;
+}
+
 const Schema& DatasetReader::schema() const {
   return impl_->schema;
 }
@@ -144,19 +157,44 @@ void DatasetReader::read(bool with_vectors, const std::function<bool(Block&&)>& 
   }
 }
 
-bool DatasetReader::read_one(std::size_t index, bool with_vectors,
-                             const std::function<bool(Block&&)>& sink) const {
+std::unique_ptr<BlockReader> DatasetReader::open_part(std::size_t index) const {
   if (index >= impl_->parts.size())
     throw Error(ErrorCode::kUsage, "the dataset has no part " + std::to_string(index));
   const PartRecord& part = impl_->parts[index];
-  if (part.file.empty()) return true;
-  const auto file = open_file(impl_->dest, part.file);
+  if (part.file.empty()) return nullptr;
+  auto file = open_file(impl_->dest, part.file);
   if (part.rows > 0 && file->schema().d != impl_->schema.d) {
     throw Error(ErrorCode::kFormat, escape_path(impl_->dest.uri() + "/" + part.file) + " has vectors of " +
                                         std::to_string(file->schema().d) + " numbers, other parts of " +
                                         std::to_string(impl_->schema.d));
   }
-  return file->read(with_vectors, sink);
+  return file;
+}
+
+bool DatasetReader::read_one(std::size_t index, bool with_vectors,
+                             const std::function<bool(Block&&)>& sink) const {
+  const auto file = open_part(index);
+  return file == nullptr || file->read(with_vectors, sink);
+}
+
+std::size_t DatasetReader::row_groups(std::size_t index) const {
+  const auto file = open_part(index);
+  return file == nullptr ? 0 : file->row_groups();
+}
+
+Block DatasetReader::read_row_group(std::size_t index, std::size_t group, bool with_vectors) const {
+  Block whole;
+  const auto file = open_part(index);
+  if (file == nullptr) return whole;
+  if (group >= file->row_groups())
+    throw Error(ErrorCode::kUsage, "part " + std::to_string(index) + " has no row group " + std::to_string(group));
+  file->read_groups(group, group + 1, with_vectors, [&](Block&& block) {
+    whole.rows.insert(whole.rows.end(), std::make_move_iterator(block.rows.begin()),
+                      std::make_move_iterator(block.rows.end()));
+    whole.vectors.insert(whole.vectors.end(), block.vectors.begin(), block.vectors.end());
+    return true;
+  });
+  return whole;
 }
 
 std::vector<RejectRow> DatasetReader::rejects() const {

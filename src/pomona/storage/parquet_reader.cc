@@ -145,12 +145,15 @@ class ParquetReader final : public BlockReader {
   const Schema& schema() const override { return schema_; }
   std::uint64_t rows() const override { return static_cast<std::uint64_t>(metadata_->num_rows()); }
 
-  bool read(bool with_vectors, const std::function<bool(Block&&)>& sink) const override {
+  std::size_t row_groups() const override { return static_cast<std::size_t>(metadata_->num_row_groups()); }
+
+  bool read_groups(std::size_t first, std::size_t last, bool with_vectors,
+                   const std::function<bool(Block&&)>& sink) const override {
     return guarded(what_, [&] {
       const auto reader = open();
       const std::vector<int> columns = leaves(with_vectors);
       const std::int64_t row_bytes = 4 * std::max<std::int64_t>(schema_.d, 64);
-      for (int group = 0; group < metadata_->num_row_groups(); ++group) {
+      for (int group = static_cast<int>(first); group < static_cast<int>(last); ++group) {
         const std::int64_t rows = metadata_->RowGroup(group)->num_rows();
         reader->set_batch_size(std::max<std::int64_t>(1, std::min(rows, kMostBytes / row_bytes)));
         const auto batches =

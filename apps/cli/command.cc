@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "command.h"
+
+#include <fmt/core.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <cstdio>
+#include <exception>
+#include <thread>
+
+#include "pomona/base/error.h"
+#include "recipe.h"
+
+namespace pomona::cli {
+namespace {
+
+// Turns the first SIGINT or SIGTERM into a stop request and the second into the end of the process.
+// The signals are blocked in all threads and taken by one of its own, so no handler runs anywhere.
+class SignalWatch {
+ public:
+  SignalWatch() {
+    sigemptyset(&set_);
+    for (const int signal : {SIGINT, SIGTERM, SIGUSR1}) sigaddset(&set_, signal);
+    pthread_sigmask(SIG_BLOCK, &set_, nullptr);
+    thread_ = std::jthread([this] {
+      for (bool asked = false;;) {
+        int signal = 0;
+        if (sigwait(&set_, &signal) != 0 || signal == SIGUSR1) return;
+        if (asked) _exit(128 + signal);
+        asked = true;
+        fmt::print(stderr, "\nstopping; press Ctrl-C again to leave at once\n");
+        stop_.request_stop();
+      }
+    });
+  }
+  ~SignalWatch() { pthread_kill(thread_.native_handle(), SIGUSR1); }
+  SignalWatch(const SignalWatch&) = delete;
+  SignalWatch& operator=(const SignalWatch&) = delete;
+
+  std::stop_token token() const { return stop_.get_token(); }
+
+ private:
+  sigset_t set_{};
+  std::stop_source stop_;
+  std::jthread thread_;
+};
+
+constexpr const char* kAbout =
+    "Pomona turns photos into feature vectors, a reduced table and a classifier.\n\n"
+    "  pomona run photos/ results/            the whole chain\n"
+    "  pomona run s3://bucket/photos results/ from any object store\n"
+    "  pomona VERB --help                     examples and options of a verb\n";
+
+}  // namespace
+
+int run_command(int argc, char** argv, const std::vector<AddVerb>& verbs) {
+  Action action;
+  CLI::App app(kAbout, "pomona");
+  app.set_version_flag("--version", std::string("pomona ") + POMONA_VERSION);
+  app.require_subcommand(1);
+  app.get_formatter()->column_width(34);
+  bool quiet = false;
+  app.add_flag("--quiet,-q", quiet, "No progress, only the result")->configurable(false);
+  app.fallthrough();
+  for (const AddVerb add : verbs) add(app, action);
+
+  try {
+    std::vector<std::string> arguments = expand_recipe({argv + 1, argv + argc});
+    const std::vector<std::string> typed(argv + 1, argv + argc);
+    // CLI11 takes the arguments from the back.
+    std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
+    app.parse(reversed);
+    SignalWatch signals;
+    return action ? action({signals.token(), typed, quiet}) : kWrongUse;
+  } catch (const CLI::CallForHelp& help) {
+    return app.exit(help);
+  } catch (const CLI::CallForAllHelp& help) {
+    return app.exit(help);
+  } catch (const CLI::CallForVersion& version) {
+    return app.exit(version);
+  } catch (const CLI::ParseError& error) {
+    fmt::print(stderr, "pomona: {}\nRun with --help for the options.\n", error.what());
+    return kWrongUse;
+  } catch (const Error& error) {
+    fmt::print(stderr, "pomona: {}\n", error.what());
+    return error.code() == ErrorCode::kUsage ? kWrongUse : kFailed;
+  } catch (const std::bad_alloc&) {
+    fmt::print(stderr, "pomona: out of memory. Try fewer --threads or a smaller --batch.\n");
+    return kFailed;
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "pomona: internal error: {}\n", error.what());
+    return kFailed;
+  }
+}
+
+}  // namespace pomona::cli

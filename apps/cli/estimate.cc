@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "pomona/pipeline/estimate.h"
+
+#include <fmt/core.h>
+
+#include <CLI/CLI.hpp>
+#include <memory>
+
+#include "common.h"
+#include "embedded_prices.h"
+#include "pomona/base/error.h"
+#include "pomona/base/paths.h"
+#include "pomona/base/text.h"
+#include "terminal.h"
+
+namespace pomona::cli {
+namespace {
+
+struct Flags {
+  PhotoFlags photos;
+  NetworkFlags network;
+  std::uint64_t sample = 256;
+  int threads = 0;
+  std::optional<std::string> prices;
+  bool json = false;
+};
+
+nlohmann::json read_prices(const std::optional<std::string>& file) {
+  const std::string text = file ? read_file(*file) : std::string(kPrices);
+  auto prices = nlohmann::json::parse(text, nullptr, false, true);
+  if (!prices.is_object())
+    throw Error(ErrorCode::kFormat, file.value_or("the price file") + " is not a JSON object");
+  return prices;
+}
+
+void print_bill(const nlohmann::json& bill) {
+  if (!bill.is_object()) return;
+  const auto money = [&](const char* key) { return bill.value(key, 0.0); };
+  fmt::print("bill       {:.2f} hours of {}, prices of {} in {} (--prices FILE for yours)\n",
+             money("machine_hours"), bill.value("machine", ""), bill.value("as_of", ""),
+             bill.value("currency", ""));
+  fmt::print("           {:>10.2f} on demand, {:.2f} spot, {:.2f} reserved\n", money("compute_on_demand"),
+             money("compute_spot"), money("compute_reserved"));
+  fmt::print("           {:>10.2f} more on a managed cluster\n", money("managed_cluster"));
+  fmt::print("           {:>10.2f} requests\n", money("requests"));
+  for (const auto& [name, cost] : bill["storage"].items()) {
+    fmt::print("           {:>10.2f} a month for the features, {:.2f} for the photos ({})\n",
+               cost.value("features_month", 0.0), cost.value("photos_month", 0.0), name);
+  }
+}
+
+}  // namespace
+
+void add_estimate(CLI::App& app, Action& action) {
+  auto flags = std::make_shared<Flags>();
+  CLI::App* verb = app.add_subcommand("estimate", "Rate, time, memory, output and bill, from a sample");
+  verb->footer(
+      "Examples:\n"
+      "  pomona estimate s3://bucket/photos\n"
+      "  pomona estimate photos/ --model resnet50 --sample 500 --prices ours.json");
+  verb->add_option("SOURCE", flags->photos.sources, "Folders or URIs");
+  add_photo_flags(*verb, flags->photos);
+  add_network_flags(*verb, flags->network);
+  verb->add_option("--sample", flags->sample, "Photos to compute")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  verb->add_option("--threads", flags->threads, "Worker threads")->check(CLI::Range(1, 4096));
+  verb->add_option("--prices", flags->prices,
+                   "Price file; a copy of prices/aws-us-east-1.json with your figures");
+  verb->add_flag("--json", flags->json, "As JSON");
+  verb->callback([flags, &action] {
+    action = [flags](const Context& context) {
+      EstimateOptions options;
+      options.featurize.listing = listing_options(flags->photos);
+      options.featurize.network = network_options(flags->network);
+      options.featurize.threads = flags->threads;
+      options.sample = flags->sample;
+      options.prices = read_prices(flags->prices);
+      ProgressDisplay display("sample", context.quiet);
+      const Estimate e = estimate(options, display.hooks(), context.stop);
+      display.finish();
+      if (flags->json) {
+        fmt::print("{}\n", to_json(e).dump(2));
+        return kDone;
+      }
+      fmt::print("photos     {}{}, {}\n", e.listed_all ? "" : "at least ", human_count(e.photos),
+                 human_bytes(static_cast<std::uint64_t>(e.source_bytes)));
+      fmt::print("sample     {} computed, {} rejected\n", human_count(e.sampled),
+                 human_count(e.sample_rejected));
+      fmt::print("rate       {:.0f} photos/s on {} threads; slowest stage: {}\n", e.photos_per_second,
+                 e.threads, e.slowest_stage);
+      fmt::print("per photo ");
+      for (const auto& [stage, ms] : e.stage_ms) {
+        if (ms >= 0.005) fmt::print(" {} {:.2f}", stage, ms);
+      }
+      fmt::print(" ms\n");
+      fmt::print("time       {}\n", human_seconds(e.seconds));
+      fmt::print("memory     {}, however many photos there are\n", human_bytes(e.memory_bytes));
+      fmt::print("output     {} as Parquet, {} numbers a photo\n",
+                 human_bytes(static_cast<std::uint64_t>(e.output_bytes)), e.dimension);
+      print_bill(e.bill);
+      return kDone;
+    };
+  });
+}
+
+}  // namespace pomona::cli

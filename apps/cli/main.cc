@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// The command `pomona`: one verb per file, all of them listed here.
+#include "command.h"
+
+int main(int argc, char** argv) {
+  return pomona::cli::run_command(argc, argv,
+                                  {
+                                      pomona::cli::add_run,
+                                      pomona::cli::add_featurize,
+                                      pomona::cli::add_reduce,
+                                      pomona::cli::add_models,
+                                      pomona::cli::add_estimate,
+                                      pomona::cli::add_check,
+                                      pomona::cli::add_doctor,
+                                  });
+}

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/core.h>
+
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "command.h"
+#include "pomona/base/error.h"
+#include "pomona/base/text.h"
+#include "pomona/model/registry.h"
+#include "terminal.h"
+
+namespace pomona::cli {
+namespace {
+
+void print_card(const ModelCard& card) {
+  fmt::print("{}\n", card.title.empty() ? card.name : card.title);
+  const auto line = [](const char* key, const std::string& value) {
+    if (!value.empty()) fmt::print("  {:<14} {}\n", key, value);
+  };
+  line("name", card.name);
+  line("source", card.source);
+  line("licence", card.licence);
+  line("preprocess", card.preprocess.mode);
+  line("input", fmt::format("{} x {} pixels", card.preprocess.width, card.preprocess.height));
+  line("layer", card.layer);
+  if (card.dimension > 0) line("dimension", human_count(static_cast<std::uint64_t>(card.dimension)));
+  if (card.parameters > 0)
+    line("parameters", fmt::format("{:.1f} million", static_cast<double>(card.parameters) / 1e6));
+  if (card.top1) line("top-1", fmt::format("{:.1f} % on ImageNet", *card.top1));
+  if (card.bytes > 0) line("size", human_bytes(card.bytes));
+  line("sha256", card.sha256);
+  line("url", card.url);
+  line("file", card.file.string());
+  line("installed", card.installed ? "yes" : "no");
+}
+
+void print_list() {
+  fmt::print("{:<20} {:>5} {:>6} {:>6} {:>8}  {}\n", "NAME", "INPUT", "DIM", "TOP-1", "MILLION", "");
+  for (const ModelCard& card : list_models()) {
+    fmt::print("{:<20} {:>5} {:>6} {:>6} {:>8}  {}\n", card.name, card.preprocess.width,
+               card.dimension > 0 ? std::to_string(card.dimension) : "",
+               card.top1 ? fmt::format("{:.1f} %", *card.top1) : "",
+               card.parameters > 0 ? fmt::format("{:.1f}", static_cast<double>(card.parameters) / 1e6) : "",
+               card.installed ? "installed" : "pomona models pull " + card.name);
+  }
+}
+
+}  // namespace
+
+void add_models(CLI::App& app, Action& action) {
+  CLI::App* verb = app.add_subcommand("models", "The networks: list, info, pull, add");
+  verb->require_subcommand(1);
+  verb->footer(
+      "Examples:\n"
+      "  pomona models pull resnet50\n"
+      "  pomona models add ours network.onnx --preprocess tf");
+
+  verb->add_subcommand("list", "All networks by name")->callback([&action] {
+    action = [](const Context&) {
+      print_list();
+      return kDone;
+    };
+  });
+
+  auto name = std::make_shared<std::string>();
+  CLI::App* info = verb->add_subcommand("info", "A network's card");
+  info->add_option("NAME", *name, "A name of the list")->required();
+  info->callback([name, &action] {
+    action = [name](const Context&) {
+      print_card(find_model(*name));
+      return kDone;
+    };
+  });
+
+  CLI::App* pull = verb->add_subcommand("pull", "Download a network; goes on where a download ended");
+  pull->add_option("NAME", *name, "A name of the list")->required();
+  pull->callback([name, &action] {
+    action = [name](const Context& context) {
+      ProgressDisplay display("pull " + *name, context.quiet);
+      const ModelCard card = pull_model(*name, display.hooks());
+      display.finish();
+      fmt::print("{} is there: {}\n", card.name, card.file.string());
+      return kDone;
+    };
+  });
+
+  struct Add {
+    std::string name, file, preprocess, layer = "penultimate", licence;
+    std::optional<int> input_size;
+  };
+  auto add_flags = std::make_shared<Add>();
+  CLI::App* add = verb->add_subcommand("add", "Add a network from a file under a name of your own");
+  add->add_option("NAME", add_flags->name, "Its name from now on")->required();
+  add->add_option("FILE", add_flags->file, ".onnx, .xml, .tflite or a SavedModel folder")->required();
+  add->add_option("--preprocess", add_flags->preprocess, "tf | caffe | torch | lite | SPEC.json")->required();
+  add->add_option("--layer", add_flags->layer, "penultimate, or the name of a tensor")->capture_default_str();
+  add->add_option("--input-size", add_flags->input_size, "Pixels, both sides")->check(CLI::Range(1, 8192));
+  add->add_option("--licence", add_flags->licence, "For its card");
+  add->callback([add_flags, &action] {
+    action = [add_flags](const Context&) {
+      PreprocessSpec spec = preprocess_spec(add_flags->preprocess);
+      if (add_flags->input_size) spec.width = spec.height = *add_flags->input_size;
+      print_card(add_model(add_flags->name, add_flags->file, spec, add_flags->layer, add_flags->licence));
+      return kDone;
+    };
+  });
+}
+
+}  // namespace pomona::cli
