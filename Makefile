@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+# Every target is enough by itself on a fresh Debian 12: it installs what is missing, builds, and runs.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PHOTOS ?=
+COUNT ?= 3000
+
+.PHONY: help build demo test test-slow bench format tidy asan tsan clean
+
+help:  ## This list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+
+build:  ## Install what is missing and build build/bin/pomona
+	@setup/setup.sh release
+
+demo: build  ## Sample photos through the whole chain; PHOTOS=FOLDER_OR_URI for your own
+	@setup/demo.sh '$(PHOTOS)' '$(COUNT)'
+
+test: build  ## Unit, whole-program and oracle tests
+	@setup/test.sh fast
+
+test-slow: build  ## What takes longer: large runs, Keras, real clusters
+	@setup/test.sh slow
+
+bench: build  ## Figures side by side, as BENCH lines
+	@setup/bench.sh
+
+format:  ## Format the C++ sources
+	@setup/tools.sh format
+
+tidy:  ## clang-tidy over the C++ sources
+	@setup/tools.sh tidy
+
+asan:  ## Unit tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	@setup/tools.sh asan
+
+tsan:  ## Unit tests under ThreadSanitizer
+	@setup/tools.sh tsan
+
+clean:  ## Remove what was built (not .venv, not the networks)
+	rm -rf build build-* demo

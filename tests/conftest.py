@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures of the whole-program tests: the command, and real photos where they are."""
+import fcntl
+import hashlib
+import os
+import pathlib
+import subprocess
+import tarfile
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+BUILD = pathlib.Path(os.environ.get("POMONA_BUILD", ROOT / "build"))
+SHARED = pathlib.Path(os.environ.get("POMONA_SHARED", ROOT.parent / "shared" / "data"))
+
+FRUITS360 = {
+    "Training.tar": "2ab77bbfacd3d3bbdedd0aeb2151477ea289ade37931f41132aa177ad8453a61",
+    "Test.tar": "1c85a349a7a59b366b7819e9e302d9ce207503dbcc1f49bbaf8a437523ab9251",
+}
+
+
+class Pomona:
+    """Runs the command; what it printed and how it ended come back."""
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __call__(self, *words, code=0, **options):
+        options.setdefault("timeout", 300)
+        options.setdefault("capture_output", True)
+        if "input" not in options and "stdin" not in options:
+            options["stdin"] = subprocess.DEVNULL
+        done = subprocess.run([self.path, *map(os.fspath, words)], **options)
+        shown = (done.stdout or b"") + (done.stderr or b"")
+        if code is not None:
+            assert done.returncode == code, f"exit {done.returncode}, expected {code}:\n{shown.decode(errors='replace')}"
+        return done
+
+    def start(self, *words, **options):
+        return subprocess.Popen([self.path, *map(os.fspath, words)], **options)
+
+
+@pytest.fixture(scope="session")
+def pomona():
+    path = pathlib.Path(os.environ.get("POMONA_BIN", BUILD / "bin" / "pomona"))
+    if not path.exists():
+        pytest.fail(f"{path} is not there: run `make build` first")
+    return Pomona(path)
+
+
+@pytest.fixture(scope="session")
+def shared_data():
+    if not SHARED.is_dir():
+        pytest.skip(f"real photos are not at {SHARED} (POMONA_SHARED names another place)")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def fruits360(shared_data):
+    """The folder with Training/ and Test/ of fruits360-subset, unpacked once per build folder."""
+    folder = BUILD / "test-data" / "fruits360-subset"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with open(folder.parent / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / ".whole").exists():
+            for name, sha256 in FRUITS360.items():
+                archive = shared_data / "fruits360-subset" / name
+                assert hashlib.sha256(archive.read_bytes()).hexdigest() == sha256, f"{archive} is damaged"
+                with tarfile.open(archive) as tar:
+                    tar.extractall(folder, filter="data")
+            (folder / ".whole").touch()
+    return folder
