@@ -182,19 +182,21 @@ HWY_EXPORT(syrk_rows);
 
 Packed::Packed(const View& b, std::span<const float> shift, int threads) : rows_(b.rows), cols_(b.cols) {
   values_.resize(panels() * rows_ * kPanel);
-  run_ranges(panels(), threads, [&](std::size_t begin, std::size_t end) {
-    for (std::size_t p = begin; p < end; ++p) {
-      const std::size_t first = p * kPanel;
-      const std::size_t width = std::min(kPanel, cols_ - first);
-      float* to = values_.data() + p * rows_ * kPanel;
-      for (std::size_t r = 0; r < rows_; ++r, to += kPanel) {
-        const float* from = b.data + r * b.row_stride + first * b.col_stride;
-        for (std::size_t j = 0; j < width; ++j) {
-          to[j] = shift.empty() ? from[j * b.col_stride] : from[j * b.col_stride] - shift[first + j];
-        }
+  run_ranges(panels(), threads, [&](std::size_t begin, std::size_t end) { pack(b, shift, begin, end); });
+}
+
+void Packed::pack(const View& b, std::span<const float> shift, std::size_t begin, std::size_t end) {
+  for (std::size_t p = begin; p < end; ++p) {
+    const std::size_t first = p * kPanel;
+    const std::size_t width = std::min(kPanel, cols_ - first);
+    float* to = values_.data() + p * rows_ * kPanel;
+    for (std::size_t r = 0; r < rows_; ++r, to += kPanel) {
+      const float* from = b.data + r * b.row_stride + first * b.col_stride;
+      for (std::size_t j = 0; j < width; ++j) {
+        to[j] = shift.empty() ? from[j * b.col_stride] : from[j * b.col_stride] - shift[first + j];
       }
     }
-  });
+  }
 }
 
 namespace {
@@ -221,36 +223,43 @@ void multiply(const View& a, const Packed& b, std::span<double> c, int threads) 
 }
 
 void add_moments(const View& x, std::span<double> gram, std::span<double> sum, int threads) {
+  constexpr std::size_t kTileRows = 8;
   const std::size_t d = x.cols;
+  const std::size_t tiles = (d + kTileRows - 1) / kTileRows;
   std::vector<double> total(d), mean(d), rest(d);
   std::vector<float> shift(d);
+  Packed packed(std::min(kSlice, x.rows), d);
+  Team team(
+      static_cast<int>(std::clamp<std::size_t>(static_cast<std::size_t>(std::max(threads, 1)), 1, tiles)));
+  // Equal areas of the triangle for each thread, in whole rows of tiles: fewer rows at the wide end.
+  const auto bound = [&](int part) {
+    const double share = static_cast<double>(part) / team.size();
+    return static_cast<std::size_t>(std::lround((1 - std::sqrt(1 - share)) * static_cast<double>(tiles)));
+  };
   for (std::size_t start = 0; start < x.rows; start += kSlice) {
     const View slice = x.rows_from(start, std::min(kSlice, x.rows - start));
-    std::ranges::fill(total, 0.0);
-    for (std::size_t r = 0; r < slice.rows; ++r) {
-      const float* row = slice.data + r * slice.row_stride;
-      for (std::size_t j = 0; j < d; ++j) total[j] += static_cast<double>(row[j * slice.col_stride]);
-    }
     const auto n = static_cast<double>(slice.rows);
-    for (std::size_t j = 0; j < d; ++j) {
-      shift[j] = static_cast<float>(total[j] / n);
-      mean[j] = static_cast<double>(shift[j]);
-      rest[j] = total[j] - n * mean[j];
-      sum[j] += total[j];
-    }
-    const Packed packed(slice, shift, threads);
-    // Equal areas of the triangle for each thread, in whole rows of tiles: fewer rows at the wide end.
-    constexpr std::size_t kTileRows = 8;
-    const std::size_t tiles = (d + kTileRows - 1) / kTileRows;
-    const int parts =
-        static_cast<int>(std::min<std::size_t>(static_cast<std::size_t>(std::max(threads, 1)), tiles));
-    const auto bound = [&](int part) {
-      const double share = static_cast<double>(part) / parts;
-      return static_cast<std::size_t>(std::lround((1 - std::sqrt(1 - share)) * static_cast<double>(tiles)));
-    };
-    run_parts(parts, [&](int part) {
-      HWY_DYNAMIC_DISPATCH(syrk_rows)(packed, mean.data(), rest.data(), total.data(), bound(part),
-                                      bound(part + 1), gram.data());
+    packed.shrink_rows(slice.rows);
+    team.ranges(packed.panels(), [&](std::size_t begin, std::size_t end) {
+      const std::size_t first = begin * Packed::kPanel;
+      const std::size_t last = std::min(end * Packed::kPanel, d);
+      std::fill(total.begin() + static_cast<std::ptrdiff_t>(first),
+                total.begin() + static_cast<std::ptrdiff_t>(last), 0.0);
+      for (std::size_t r = 0; r < slice.rows; ++r) {
+        const float* row = slice.data + r * slice.row_stride;
+        for (std::size_t j = first; j < last; ++j) total[j] += static_cast<double>(row[j * slice.col_stride]);
+      }
+      for (std::size_t j = first; j < last; ++j) {
+        shift[j] = static_cast<float>(total[j] / n);
+        mean[j] = static_cast<double>(shift[j]);
+        rest[j] = total[j] - n * mean[j];
+        sum[j] += total[j];
+      }
+      packed.pack(slice, shift, begin, end);
+    });
+    team.run([&](int part) {
+      HWY_DYNAMIC_DISPATCH(syrk_rows)
+      (packed, mean.data(), rest.data(), total.data(), bound(part), bound(part + 1), gram.data());
     });
   }
 }

@@ -14,7 +14,7 @@
 // threads or on how rows are grouped, and are the same on all CPUs that have FMA.
 namespace pomona::dense {
 
-inline constexpr std::size_t kRun = 64;
+inline constexpr std::size_t kRun = 128;
 
 // A matrix seen through strides (in elements), so that a transpose costs nothing.
 struct View {
@@ -41,6 +41,15 @@ class Packed {
 
   // Packs b (K x N); `shift`, where given (N values), is subtracted from every row.
   explicit Packed(const View& b, std::span<const float> shift = {}, int threads = 1);
+
+  // Room for rows x cols, to be filled by pack().
+  Packed(std::size_t rows, std::size_t cols) : rows_(rows), cols_(cols) {
+    values_.resize(panels() * rows * kPanel);
+  }
+  // Fills panels begin .. end - 1. Different panels may be filled at once.
+  void pack(const View& b, std::span<const float> shift, std::size_t begin, std::size_t end);
+  // For a last, smaller matrix in the same room.
+  void shrink_rows(std::size_t rows) { rows_ = rows; }
 
   std::size_t rows() const { return rows_; }
   std::size_t cols() const { return cols_; }

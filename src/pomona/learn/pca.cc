@@ -115,12 +115,10 @@ Pca Pca::fit(const Moments& moments, const PcaOptions& options) {
   const auto n = static_cast<double>(moments.n());
   const auto sum = moments.sum();
   const auto gram = moments.gram();
-  std::vector<double> covariance(d * d);
+  std::vector<double> covariance(d * d);  // its upper triangle is enough
   for (std::size_t i = 0, at = 0; i < d; ++i) {
     for (std::size_t j = i; j < d; ++j, ++at) {
-      const double value = (gram[at] - sum[i] * sum[j] / n) / (n - 1);
-      covariance[i * d + j] = value;
-      covariance[j * d + i] = value;
+      covariance[i * d + j] = (gram[at] - sum[i] * sum[j] / n) / (n - 1);
     }
   }
   const std::size_t most = std::min<std::size_t>(d, moments.n());

@@ -195,11 +195,13 @@ std::vector<double> eigenvectors(const Tridiagonal& t, std::span<const double> v
         symmetric::axpy(-symmetric::dot(x.data(), base, n), base, x.data(), n);
       }
     };
-    for (int pass = 0; pass < 3; ++pass) {
+    double rest = norm;
+    for (int pass = 0; pass < 4 && (pass < 2 || rest > 1e-14 * norm); ++pass) {
       shifted.solve(x);
       scale_to_unit(x);
       orthogonalize();
       scale_to_unit(x);
+      rest = residual(t, values[c], x);
     }
     orthogonalize();
     scale_to_unit(x);
