@@ -95,11 +95,13 @@ export function withTip<T extends Element>(element: T, content: () => Child[]): 
 
 // Draws again whenever the width changes, so that text in charts keeps its size.
 export function responsive(host: HTMLElement, draw: (width: number) => Node): HTMLElement {
-  let last = -1;
+  let last = "";
   new ResizeObserver(() => {
     const width = Math.floor(host.clientWidth);
-    if (width === last || width === 0) return;
-    last = width;
+    // The height is the chart's own doing, except on slides.
+    const size = isSlide() ? `${width} ${host.clientHeight}` : String(width);
+    if (size === last || width === 0) return;
+    last = size;
     host.replaceChildren(draw(width));
   }).observe(host);
   return host;

@@ -60,7 +60,7 @@ export function confusion(r: Report): Section {
 
   const paint = (width: number) => {
     const narrow = width < 560 || n > 60;
-    const most = isSlide() ? innerHeight - 250 : Math.min(760, innerHeight);
+    const most = isSlide() ? Math.max(200, host.clientHeight - 4) : Math.min(760, innerHeight);
     const context = canvas.getContext("2d")!;
     const font = (px: number) => `${px}px ${variable("--sans")}`;
     let label = 0;

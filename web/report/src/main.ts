@@ -67,6 +67,22 @@ for (const id of ids) {
   main.append(frame(builders[id].build(report)));
 }
 
+// A slide's content grows or shrinks until it fills the slide. Charts keep their height whatever their width, so
+// that the layout at hand decides.
+function fitSlide(section: HTMLElement) {
+  const parts = [...section.children].slice(1) as HTMLElement[];
+  for (let zoom = 1.7; zoom > 0.5; zoom -= 0.06) {
+    parts.forEach((part) => part.style.setProperty("zoom", zoom.toFixed(2)));
+    if (section.getBoundingClientRect().bottom <= innerHeight - 76) return;
+  }
+}
+if (slide && slide !== "scatter" && slide !== "confusion" && main.firstElementChild) {
+  const section = main.firstElementChild as HTMLElement;
+  // Once the charts stand: they are drawn when their width is known.
+  new ResizeObserver(() => fitSlide(section)).observe(section);
+  addEventListener("resize", () => fitSlide(section));
+}
+
 document.body.append(h("footer", {},
   h("p", {}, `Made by Pomona ${report.version}. This file needs no network. The pictures in it are small copies made from pixels: ` +
     "they carry no place, time or camera.")));

@@ -62,7 +62,7 @@ export function scatter(r: Report): Section {
   };
   const status = h("p", { class: "status", "aria-live": "polite" });
   const say = () => {
-    const how = n < s.total ? `${count(n)} of ${count(s.total)} photos shown, drawn at random from every class in its share (seed ${s.seed}).`
+    const how = n < s.total ? `${count(n)} of ${count(s.total)} photos shown, drawn at random from every class (seed ${s.seed}).`
       : `All ${count(n)} photos shown.`;
     status.textContent = how + (picked.length ? ` Highlighted: ${picked.map((g) => groupings[grouping].names[g]).join(", ")}.` : "");
   };
@@ -161,7 +161,7 @@ export function scatter(r: Report): Section {
   new ResizeObserver(() => {
     const width = stage.clientWidth;
     if (!width) return;
-    cloud.resize(width, isSlide() ? Math.max(300, innerHeight - 250) : Math.max(320, Math.min(620, width * 0.72)));
+    cloud.resize(width, isSlide() ? stage.clientHeight : Math.max(320, Math.min(620, width * 0.72)));
   }).observe(stage);
   // Browser tests ask where a point is.
   (stage as HTMLElement & { cloud?: Cloud }).cloud = cloud;
