@@ -10,8 +10,19 @@
 #define HWY_DISABLED_TARGETS (HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128 | HWY_RVV)
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "pomona/learn/dense.cc"
+#include <hwy/cache_control.h>
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
+
+#ifndef POMONA_LEARN_DENSE_PART
+#define POMONA_LEARN_DENSE_PART
+namespace pomona::dense {
+// A rectangle of C: rows, and panels of columns.
+struct Part {
+  std::size_t row_begin, row_end, panel_begin, panel_end;
+};
+}  // namespace pomona::dense
+#endif
 
 HWY_BEFORE_NAMESPACE();
 namespace pomona::dense::HWY_NAMESPACE {
@@ -76,11 +87,12 @@ HWY_INLINE void run(const float* const* HWY_RESTRICT a, std::size_t a_step, cons
   }
 }
 
-// out = 8 rows of A times one panel of B, in float64.
-HWY_INLINE void tile(const float* const* a, std::size_t a_step, const float* panel, std::size_t k,
-                     double* HWY_RESTRICT out) {
-  for (std::size_t start = 0; start < k; start += kRun) {
-    const std::size_t count = std::min(kRun, k - start);
+// out (+)= 8 rows of A times one panel of B over terms begin .. end - 1, in float64; `begin` is a multiple of
+// kRun.
+HWY_INLINE void tile(const float* const* a, std::size_t a_step, const float* panel, std::size_t begin,
+                     std::size_t end, double* HWY_RESTRICT out) {
+  for (std::size_t start = begin; start < end; start += kRun) {
+    const std::size_t count = std::min(kRun, end - start);
     for (std::size_t i = 0; i < kTileRows; i += kRows) {
       const float* rows[kRows];
       for (std::size_t r = 0; r < kRows; ++r) rows[r] = a[i + r] + start * a_step;
@@ -97,32 +109,42 @@ HWY_INLINE void tile(const float* const* a, std::size_t a_step, const float* pan
   }
 }
 
+// Rows of one part of C. Terms go by pieces that leave a piece of the panel in the cache while several tiles
+// pass.
 template <typename Out>
-void multiply_rows(const View& a, const Packed& b, std::size_t begin, std::size_t end, Out* c) {
-  HWY_ALIGN double out[kTileRows * Packed::kPanel];
-  for (std::size_t p = 0; p < b.panels(); ++p) {
+void multiply_part(const View& a, const Packed& b, const Part& part, Out* c) {
+  constexpr std::size_t kTiles = 8;
+  constexpr std::size_t kPiece = 16 * kRun;
+  constexpr std::size_t kTileSize = kTileRows * Packed::kPanel;
+  HWY_ALIGN double out[kTiles * kTileSize];
+  for (std::size_t p = part.panel_begin; p < part.panel_end; ++p) {
     const std::size_t first = p * Packed::kPanel;
     const std::size_t width = std::min(Packed::kPanel, b.cols() - first);
-    for (std::size_t i = begin; i < end; i += kTileRows) {
-      const std::size_t height = std::min(kTileRows, end - i);
-      const float* rows[kTileRows];
-      for (std::size_t r = 0; r < kTileRows; ++r)
-        rows[r] = a.data + (i + std::min(r, height - 1)) * a.row_stride;
-      tile(rows, a.col_stride, b.panel(p), a.cols, out);
-      for (std::size_t r = 0; r < height; ++r) {
-        for (std::size_t j = 0; j < width; ++j) {
-          c[(i + r) * b.cols() + first + j] = static_cast<Out>(out[r * Packed::kPanel + j]);
+    for (std::size_t group = part.row_begin; group < part.row_end; group += kTiles * kTileRows) {
+      const std::size_t group_end = std::min(group + kTiles * kTileRows, part.row_end);
+      for (std::size_t k = 0; k < a.cols; k += kPiece) {
+        for (std::size_t i = group; i < group_end; i += kTileRows) {
+          const float* rows[kTileRows];
+          for (std::size_t r = 0; r < kTileRows; ++r) {
+            rows[r] = a.data + std::min(i + r, group_end - 1) * a.row_stride;
+          }
+          tile(rows, a.col_stride, b.panel(p), k, std::min(k + kPiece, a.cols),
+               out + (i - group) / kTileRows * kTileSize);
         }
+      }
+      for (std::size_t i = group; i < group_end; ++i) {
+        const double* from = out + (i - group) * Packed::kPanel;
+        for (std::size_t j = 0; j < width; ++j) c[i * b.cols() + first + j] = static_cast<Out>(from[j]);
       }
     }
   }
 }
 
-void multiply_f32(const View& a, const Packed& b, std::size_t begin, std::size_t end, float* c) {
-  multiply_rows(a, b, begin, end, c);
+void multiply_f32(const View& a, const Packed& b, const Part& part, float* c) {
+  multiply_part(a, b, part, c);
 }
-void multiply_f64(const View& a, const Packed& b, std::size_t begin, std::size_t end, double* c) {
-  multiply_rows(a, b, begin, end, c);
+void multiply_f64(const View& a, const Packed& b, const Part& part, double* c) {
+  multiply_part(a, b, part, c);
 }
 
 // to[j] += from[j] + x u[j] + y v[j]
@@ -159,7 +181,12 @@ void syrk_rows(const Packed& x, const double* m, const double* s, const double* 
       for (std::size_t r = 0; r < kTileRows; ++r) {
         columns[r] = x.panel(i / Packed::kPanel) + i % Packed::kPanel + r;
       }
-      tile(columns, Packed::kPanel, x.panel(p), x.rows(), out);
+      // What the tile is added to lies far away in memory: fetched while the tile is computed.
+      for (std::size_t row = i; row < std::min(i + kTileRows, d); ++row) {
+        const double* to = gram + row * d - row * (row + 1) / 2;
+        for (std::size_t j = std::max(row, p * Packed::kPanel); j < last; j += 8) hwy::Prefetch(to + j);
+      }
+      tile(columns, Packed::kPanel, x.panel(p), 0, x.rows(), out);
       for (std::size_t row = i; row < std::min(i + kTileRows, d); ++row) {
         const std::size_t j = std::max(row, p * Packed::kPanel);
         if (j >= last) continue;
@@ -201,14 +228,21 @@ void Packed::pack(const View& b, std::span<const float> shift, std::size_t begin
 
 namespace {
 
-// Threads take whole tiles of rows; a small product is not worth a thread.
+// Threads share the longer side of C, in whole tiles or panels; a small product is not worth a thread.
 template <typename Out, typename Kernel>
 void multiply_with(const Kernel& kernel, const View& a, const Packed& b, std::span<Out> c, int threads) {
   constexpr std::size_t kTileRows = 8;
+  if (a.cols == 0) std::ranges::fill(c, Out{0});
+  if (a.rows == 0 || a.cols == 0) return;
   const std::size_t tiles = (a.rows + kTileRows - 1) / kTileRows;
   if (a.rows * a.cols * b.cols() < 1'000'000) threads = 1;
-  run_ranges(tiles, threads, [&](std::size_t begin, std::size_t end) {
-    kernel(a, b, begin * kTileRows, std::min(end * kTileRows, a.rows), c.data());
+  const bool by_rows = tiles >= b.panels();
+  run_ranges(by_rows ? tiles : b.panels(), threads, [&](std::size_t begin, std::size_t end) {
+    if (by_rows) {
+      kernel(a, b, Part{begin * kTileRows, std::min(end * kTileRows, a.rows), 0, b.panels()}, c.data());
+    } else {
+      kernel(a, b, Part{0, a.rows, begin, end}, c.data());
+    }
   });
 }
 

@@ -69,7 +69,7 @@ void multiply(const View& a, const Packed& b, std::span<double> c, int threads =
 // gram += X^T X for X (rows x d) in slices of at most kSlice rows; gram is the packed upper triangle, d (d +
 // 1) / 2. Each slice is shifted by its own mean (rounded to float32) before the products and the shift is
 // undone in float64, so that a large mean costs no digits. sum += column sums, in float64.
-inline constexpr std::size_t kSlice = 512;
+inline constexpr std::size_t kSlice = 1024;
 void add_moments(const View& x, std::span<double> gram, std::span<double> sum, int threads = 1);
 
 }  // namespace pomona::dense

@@ -25,7 +25,7 @@ class Moments {
 
   // Adds `rows` vectors; `x` holds rows x d floats. One SYRK. With several threads each takes its own part of
   // the triangle: the bits do not depend on their number. Accuracy: rows are shifted by the mean of their
-  // slice (512 rows), products summed by float32 FMA over 128 rows, all else in float64: the error of an
+  // slice (1024 rows), products summed by float32 FMA over 128 rows, all else in float64: the error of an
   // element of the covariance stays near 1e-8 of sigma_i sigma_j, whatever the mean. Throws Error{kMismatch}
   // on a wrong size.
   void add(std::span<const float> x, std::size_t rows, int threads = 1);
