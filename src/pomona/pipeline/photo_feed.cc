@@ -98,12 +98,15 @@ void PhotoFeed::pop(std::size_t most, std::chrono::microseconds patience, std::v
   photos.clear();
   std::unique_lock lock(mutex_);
   const auto drained = [&] { return closed_ && waiting_.empty() && reading_ == 0; };
-  can_pop_.wait(lock, stop_, [&] { return !ready_.empty() || drained(); });
-  if (stop_.stop_requested()) return;
-  if (ready_.size() < most) {
-    can_pop_.wait_for(lock, stop_, patience, [&] { return ready_.size() >= most || drained(); });
+  do {
+    can_pop_.wait(lock, stop_, [&] { return !ready_.empty() || drained(); });
     if (stop_.stop_requested()) return;
-  }
+    if (ready_.size() < most) {
+      can_pop_.wait_for(lock, stop_, patience, [&] { return ready_.size() >= most || drained(); });
+      if (stop_.stop_requested()) return;
+    }
+    // Others may have taken all while this one was patient; an empty answer means the end.
+  } while (ready_.empty() && !drained());
   while (photos.size() < most && !ready_.empty()) {
     ready_bytes_ -= ready_.front().bytes.size();
     photos.push_back(std::move(ready_.front()));

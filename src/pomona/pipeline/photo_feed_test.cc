@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "pomona/pipeline/photo_feed.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <set>
+
+namespace pomona {
+namespace {
+
+// A slow source: every photo comes alone, while several workers wait for many. None may leave before the end.
+TEST(PhotoFeed, WorkersStayUntilTheLastPhotoIsTaken) {
+  constexpr std::uint64_t kPhotos = 300;
+  const PhotoReader reader;
+  PhotoFeed feed(reader, {}, {}, [](const std::exception_ptr&) { FAIL(); });
+  std::atomic<bool> closing = false;
+  std::atomic<int> early = 0;
+  std::mutex mutex;
+  std::set<std::uint64_t> taken;
+  std::vector<std::jthread> workers;
+  for (int i = 0; i < 4; ++i) {
+    workers.emplace_back([&] {
+      std::vector<FeedPhoto> photos;
+      for (;;) {
+        feed.pop(8, std::chrono::microseconds(200), photos);
+        if (photos.empty()) {
+          if (!closing) ++early;
+          return;
+        }
+        const std::lock_guard lock(mutex);
+        for (const FeedPhoto& photo : photos) {
+          EXPECT_TRUE(photo.rejection.has_value());
+          EXPECT_TRUE(taken.insert(photo.index).second);
+        }
+      }
+    });
+  }
+  for (std::uint64_t i = 0; i < kPhotos; ++i) {
+    Entry entry;
+    entry.path = "/nowhere/at/all.jpg";
+    ASSERT_TRUE(feed.push(i, std::move(entry)));
+    std::this_thread::sleep_for(std::chrono::microseconds(100));
+  }
+  closing = true;
+  feed.close();
+  workers.clear();
+  EXPECT_EQ(early, 0);
+  EXPECT_EQ(taken.size(), kPhotos);
+}
+
+}  // namespace
+}  // namespace pomona
