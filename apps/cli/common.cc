@@ -125,6 +125,10 @@ FeaturizeOptions featurize_options(const PhotoFlags& photos, const NetworkFlags&
   options.network = network_options(network);
   options.labels = output.labels;
   options.format = parse_format(output.format);
+  options.csv_packed = output.csv_layout == "packed";
+  if (options.csv_packed && options.format != Format::kCsv) {
+    throw Error(ErrorCode::kUsage, "--csv-layout packed needs --format csv");
+  }
   options.rows_per_file = output.rows_per_file;
   if (output.bytes_per_file) options.bytes_per_file = parse_bytes(*output.bytes_per_file);
   options.resume = output.resume;

@@ -164,14 +164,19 @@ void FeaturizeJob::open() {
 
   schema_.d = network_->dimension();
   schema_.format = options_.format;
+  schema_.csv_packed = options_.csv_packed && options_.format == Format::kCsv;
   schema_.labels = options_.labels != "none";
   if (options_.labels != "none" && options_.labels != "folder") table_ = LabelTable::read(options_.labels);
 
-  block_rows_ = block_rows_for(schema_.d);
   std::uint64_t rows = options_.rows_per_file;
   if (options_.bytes_per_file)
     rows = *options_.bytes_per_file / (static_cast<std::uint64_t>(schema_.d) * sizeof(float));
-  photos_per_part_ = std::max<std::uint64_t>(1, (rows + block_rows_ - 1) / block_rows_) * block_rows_;
+  rows = std::max<std::uint64_t>(rows, 1);
+  // Parts hold whole blocks: as many as needed, each as large as makes the part about as large as asked.
+  const std::size_t largest = block_rows_for(schema_.d);
+  const std::uint64_t blocks = (rows + largest - 1) / largest;
+  block_rows_ = static_cast<std::size_t>((rows + blocks - 1) / blocks);
+  photos_per_part_ = blocks * block_rows_;
 }
 
 // Starts everything but the listing. Called once the head of the listing is there: it decides about the
@@ -186,6 +191,7 @@ void FeaturizeJob::begin() {
              {"format", to_string(schema_.format)},
              {"labels", options_.labels},
              {"rows_per_file", photos_per_part_}};
+  if (schema_.format == Format::kCsv) header_["csv_layout"] = schema_.csv_packed ? "packed" : "wide";
   if (table_) header_["labels_sha256"] = table_->sha256();
   plan_ = plan_resume(*dest_, header_, options_.resume, options_.overwrite);
   if (plan_.header.is_object()) schema_.splits = plan_.header.value("splits", schema_.splits);

@@ -24,7 +24,8 @@ struct FeaturizeOptions {
   NetworkOptions network;
   std::string labels = "folder";  // folder | none | TABLE[:COLUMN]
   Format format = Format::kParquet;
-  std::uint64_t rows_per_file = 8192;           // photos listed per part; rounded up to whole blocks
+  bool csv_packed = false;                      // CSV: the vector as one column of lists, see Schema
+  std::uint64_t rows_per_file = 8192;           // photos listed per part; above a block's, about so many
   std::optional<std::uint64_t> bytes_per_file;  // instead: about so many bytes of vectors per part
   bool resume = false;        // go on where a run ended, or add what is new to a finished dataset
   bool overwrite = false;     // replace a finished dataset

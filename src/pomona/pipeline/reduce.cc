@@ -122,6 +122,7 @@ ReduceResult reduce(const ReduceOptions& options, const Hooks& hooks, std::stop_
   schema.vector_column = "components";
   schema.d = result.k;
   schema.format = options.format;
+  schema.csv_packed = options.csv_packed && options.format == Format::kCsv;
   const nlohmann::json header = {{"kind", "components"}, {"pca_sha256", sha256_hex(pca_bytes)}};
   const ResumePlan plan = plan_resume(dest, header, false, options.overwrite);
   begin_run(dest, plan.run_id, header);

@@ -23,6 +23,7 @@ struct ReduceOptions {
   PcaOptions fit{.k = {}, .variance = 0.95, .center = true};
   std::optional<std::string> save_pca;  // where the PCA goes; none = DEST/_pca.bin
   Format format = Format::kParquet;
+  bool csv_packed = false;                    // CSV: the components as one column of lists, see Schema
   std::optional<std::string> csv;             // also one CSV file with all rows
   bool overwrite = false;                     // replace a dataset at `dest`
   bool strict = false;                        // refuse a PCA fitted at another precision, instead of warning

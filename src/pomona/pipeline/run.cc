@@ -20,6 +20,7 @@ RunResult run(const RunOptions& options, const Hooks& hooks, std::stop_token sto
   reduce_options.fit = options.pca;
   reduce_options.save_pca = options.dest + "/pca/pca.bin";
   reduce_options.format = featurize_options.format;
+  reduce_options.csv_packed = featurize_options.csv_packed;
   if (options.one_csv) reduce_options.csv = options.dest + "/reduced.csv";
   // What depends on the features is made again whenever they are.
   reduce_options.overwrite = true;

@@ -2,6 +2,7 @@
 #include <arrow/buffer.h>
 #include <arrow/io/interfaces.h>
 
+#include <algorithm>
 #include <charconv>
 
 #include "pomona/base/text.h"
@@ -96,6 +97,12 @@ class CsvRecords {
   std::size_t count_ = 0;
 };
 
+// How many numbers stand in "[0.1,0.2]".
+int packed_length(std::string_view text) {
+  if (text.find_first_not_of("[] ") == std::string_view::npos) return 0;
+  return static_cast<int>(std::ranges::count(text, ',')) + 1;
+}
+
 // f0, f1, ... or c0, c1, ...
 bool is_vector_name(const std::string& name, char letter, int number) {
   return name == letter + std::to_string(number);
@@ -124,8 +131,12 @@ class CsvReader final : public BlockReader {
         ++schema_.d;
       }
     }
-    if (schema_.d == 0) {
-      throw Error(ErrorCode::kFormat, what_ + ": its header has no columns f0, f1, ... (or c0, c1, ...)");
+    if (schema_.d == 0) take_packed_column(records);
+    if (schema_.vector_column.empty()) {
+      throw Error(ErrorCode::kFormat,
+                  what_ +
+                      ": its header has no columns f0, f1, ... (or c0, c1, ...) and no column features "
+                      "(or components)");
     }
   }
 
@@ -156,7 +167,13 @@ class CsvReader final : public BlockReader {
       if (split_) row.split = optional(records[*split_]);
       block.rows.push_back(std::move(row));
       if (with_vectors) {
-        for (std::size_t i = 0; i < d; ++i) block.vectors.push_back(number(records[first_ + i].text, line));
+        if (schema_.csv_packed) {
+          append_packed(records[first_].text, line, block.vectors);
+        } else {
+          for (std::size_t i = 0; i < d; ++i) {
+            block.vectors.push_back(number(records[first_ + i].text, line));
+          }
+        }
       }
       if (block.rows.size() >= kBlockRows || block.vectors.size() >= kBlockFloats) {
         if (!sink(std::move(block))) return false;
@@ -170,6 +187,42 @@ class CsvReader final : public BlockReader {
   static std::optional<std::string> optional(const CsvRecords::Field& field) {
     if (field.text.empty() && !field.quoted) return std::nullopt;
     return field.text;
+  }
+
+  // A column features or components holds lists; the first row says how long they are.
+  void take_packed_column(CsvRecords& records) {
+    for (std::size_t i = 0; i < columns_; ++i) {
+      const std::string& column = records[i].text;
+      if (column != "features" && column != "components") continue;
+      schema_.vector_column = column;
+      schema_.csv_packed = true;
+      first_ = i;
+      break;
+    }
+    if (schema_.csv_packed && records.next() && records.count() == columns_) {
+      schema_.d = packed_length(records[first_].text);
+    }
+  }
+
+  void append_packed(const std::string& text, std::uint64_t line, std::vector<float>& to) const {
+    if (!text.starts_with('[') || !text.ends_with(']') || packed_length(text) != schema_.d) {
+      throw Error(ErrorCode::kFormat, what_ + ": row " + std::to_string(line) + " does not have a list of " +
+                                          std::to_string(schema_.d) + " numbers in brackets");
+    }
+    const char* at = text.data() + 1;
+    const char* const end = text.data() + text.size() - 1;
+    for (int i = 0; i < schema_.d; ++i) {
+      while (at != end && *at == ' ') ++at;
+      float value = 0;
+      const auto result = std::from_chars(at, end, value);
+      if (result.ec != std::errc() || (result.ptr != end && *result.ptr != ',')) {
+        throw Error(ErrorCode::kFormat, what_ + ": row " + std::to_string(line) +
+                                            " has something else than a number in its list, at number " +
+                                            std::to_string(i));
+      }
+      to.push_back(value);
+      at = result.ptr == end ? end : result.ptr + 1;
+    }
   }
 
   float number(const std::string& text, std::uint64_t line) const {

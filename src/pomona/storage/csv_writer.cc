@@ -36,11 +36,15 @@ class CsvWriter final : public BlockWriter {
     text_ = "path";
     if (schema_.labels) text_ += ",label";
     if (schema_.splits) text_ += ",split";
-    const char letter = schema_.vector_column == "components" ? 'c' : 'f';
-    for (int i = 0; i < schema_.d; ++i) {
-      text_ += ',';
-      text_ += letter;
-      text_ += std::to_string(i);
+    if (schema_.csv_packed) {
+      text_ += "," + schema_.vector_column;
+    } else {
+      const char letter = schema_.vector_column == "components" ? 'c' : 'f';
+      for (int i = 0; i < schema_.d; ++i) {
+        text_ += ',';
+        text_ += letter;
+        text_ += std::to_string(i);
+      }
     }
     text_ += "\n";
     flush();
@@ -53,7 +57,15 @@ class CsvWriter final : public BlockWriter {
       append_text(text_, info.path);
       if (schema_.labels) append_optional(text_, info.label);
       if (schema_.splits) append_optional(text_, info.split);
-      append_floats(block.vectors.data() + row * d, d);
+      if (schema_.csv_packed) {
+        text_ += ",\"[";
+        const std::size_t first = text_.size();
+        append_floats(block.vectors.data() + row * d, d);
+        text_.erase(first, 1);  // the comma before the first number
+        text_ += "]\"";
+      } else {
+        append_floats(block.vectors.data() + row * d, d);
+      }
       text_ += '\n';
       if (text_.size() >= (1 << 20)) flush();
     }

@@ -56,6 +56,8 @@ struct Schema {
   bool labels = false;  // has a label column
   bool splits = false;  // has a split column
   Format format = Format::kParquet;
+  // CSV only: the vector as one quoted column "[0.1,0.2,...]" named `vector_column`, instead of f0,f1,...
+  bool csv_packed = false;
 };
 
 // One published part, as recorded in `_run.json`.

@@ -336,6 +336,40 @@ TEST(Dataset, ForeignCsvIsReadAndItsFaultsAreNamed) {
   }
 }
 
+TEST(Dataset, PackedCsvHasOneColumnOfListsAndReadsBackTheSameBits) {
+  const TemporaryFolder folder;
+  const Store dest = Store::open(folder / "out");
+  Schema schema = make_schema(3, Format::kCsv);
+  schema.splits = false;
+  schema.csv_packed = true;
+  begin_run(dest, kRun, {{"options", 1}});
+  PartWriter writer(dest, schema, kRun, 0);
+  const Block block = make_block(5, 3, 4);
+  writer.write(block);
+  const PartRecord record = writer.finish({});
+  const std::string text = read_file(folder / ("out/" + record.file));
+  EXPECT_THAT(text, ::testing::StartsWith("path,label,features\n"));
+  EXPECT_THAT(text, HasSubstr(",\"["));
+  const auto reader = DatasetReader::open(dest, false);
+  EXPECT_EQ(reader.schema().d, 3);
+  EXPECT_TRUE(reader.schema().csv_packed);
+  EXPECT_EQ(reader.schema().vector_column, "features");
+  const auto blocks = read_all(reader);
+  ASSERT_EQ(blocks.size(), 1U);
+  EXPECT_EQ(blocks[0].vectors, block.vectors);
+  EXPECT_EQ(blocks[0].rows[1].label, block.rows[1].label);
+
+  folder.add("spaces.csv", "features\n\"[1, 2.5, -3e2]\"\n");
+  EXPECT_THAT(read_all(DatasetReader::open(Store::open(folder / "spaces.csv")))[0].vectors,
+              ElementsAre(1.0F, 2.5F, -300.0F));
+  for (const char* bad : {"path,features\na,\"[1,2]\"\nb,\"[1,2,3]\"\n", "path,features\na,\"[1,2]\"\nb,[1\n",
+                          "features\n\"[1,,2]\"\n", "features\n\"[1,2,]\"\n", "features\n\"[1,x]\"\n",
+                          "features\n\"1,2\"\n", "features\n\"[1 2,3]\"\n", "features\n\"[\"\n"}) {
+    folder.add("y.csv", bad);
+    EXPECT_THROW(read_all(DatasetReader::open(Store::open(folder / "y.csv"))), Error) << bad;
+  }
+}
+
 TEST(Dataset, AbsentForeignAndMisnamedPlaces) {
   const TemporaryFolder folder;
   EXPECT_THROW(DatasetReader::open(Store::open(folder / "none")), Error);
