@@ -15,6 +15,7 @@
 
 #include "pomona/base/paths.h"
 #include "pomona/image/encode.h"
+#include "pomona/report/collect.h"
 #include "pomona/report/render.h"
 #include "pomona/report/slides.h"
 
@@ -151,6 +152,14 @@ int main(int argc, char** argv) {
   try {
     if (arguments.size() == 3 && arguments[0] == "--slides") {
       for (const auto& file : write_slides(arguments[1], arguments[2])) std::cout << file.string() << '\n';
+      return 0;
+    }
+    if (arguments.size() == 3 && arguments[0] == "--collect") {
+      CollectOptions options;
+      options.dest = arguments[1];
+      Hooks hooks;
+      hooks.warning = [](const std::string& warning) { std::cerr << warning << '\n'; };
+      write_file_atomically(arguments[2], render_report(collect_report(options, hooks)));
       return 0;
     }
     if (arguments.empty()) return 2;

@@ -42,7 +42,7 @@ export function overview(r: Report): Section {
     tiles.push(tile(seconds(r.run.seconds), "Run time", speed));
   }
   if (r.spectrum?.length) {
-    tiles.push(tile(count(componentsFor(r.spectrum, 0.92)), "Components for 92 %",
+    tiles.push(tile(count(componentsFor(r.spectrum, 0.92)), "Components, 92 %",
       `of ${count(r.spectrum.length)}` + (r.kept ? `; ${count(r.kept)} kept` : "")));
   }
   const body: Node[] = [h("dl", { class: "tiles" }, ...tiles)];
@@ -66,9 +66,10 @@ export function classes(r: Report): Section {
   const all = r.classes!.slice().sort((a, b) => b.train + b.test - a.train - a.test || a.name.localeCompare(b.name));
   const most = all[0].train + all[0].test, least = all[all.length - 1].train + all[all.length - 1].test;
   const ratio = least > 0 ? most / least : Infinity;
-  const lead = most === least ? `Every class has ${plural(most, "photo")}.`
+  const lead: (Node | string)[] = [most === least ? `Every class has ${plural(most, "photo")}.`
     : `From ${count(least)} (${all[all.length - 1].name}) to ${plural(most, "photo")} (${all[0].name})` +
-      (ratio >= 3 ? `: the largest class is ${ratio.toFixed(1)} times the smallest. --class-weight balanced evens that out when training.` : ".");
+      (ratio >= 3 ? `: the largest class is ${ratio.toFixed(1)} times the smallest. ` : ".")];
+  if (ratio >= 3) lead.push(h("code", {}, "--class-weight balanced"), " evens that out when training.");
   const train = css(safe(0)), test = css(safe(1));
   const draw = (c: ClassInfo) => barRow({
     name: c.name, value: r.split ? `${count(c.train)} + ${count(c.test)}` : count(c.train),
@@ -82,7 +83,7 @@ export function classes(r: Report): Section {
       h("span", { class: "key" }, h("i", { style: { background: test } }), "test")));
   }
   body.push(longList(all, (c) => c.name, draw, { noun: "class", className: all.length > 12 ? "rows columns" : "rows", first: 36 }));
-  return { id: "classes", title: "Classes", lead: [lead], body };
+  return { id: "classes", title: "Classes", lead, body };
 }
 
 const constant = (s: Sizes) => s.max - s.min < 0.5;

@@ -67,7 +67,7 @@ export function run(r: Report): Section {
   if (stages.length) {
     const most = Math.max(stages[0][1], 1e-12);
     pair.push(panel("Time per stage, all threads together", h("div", { class: "rows", role: "list" }, ...stages.map(([name, s]) => barRow({
-      name, value: `${seconds(s)} · ${percent(total > 0 ? s / total : 0, 0)}`,
+      name, value: `${seconds(s)} · ${total > 0 && s / total < 0.005 ? "<1\u00a0%" : percent(total > 0 ? s / total : 0, 0)}`,
       bars: [{ share: s / most, color: colors.get(name)! }],
     })))));
   }
