@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <arrow/util/io_util.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -62,7 +63,7 @@ ErrorCode error_code(const arrow::Status& status) {
 std::string cause_of(const arrow::Status& status) {
   if (const int number = arrow::internal::ErrnoFromStatus(status); number != 0) return std::strerror(number);
   std::string text = status.message();
-  if (const auto line = text.find('\n'); line != std::string::npos) text.resize(line);
+  std::replace(text.begin(), text.end(), '\n', ' ');
   switch (error_code(status)) {
     case ErrorCode::kNotFound:
       return "not found (" + text + ")";

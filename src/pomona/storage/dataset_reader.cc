@@ -120,7 +120,8 @@ DatasetReader DatasetReader::open(const Store& dest, bool require_success) {
   return reader;
 }
 
-DatasetReader DatasetReader::open_parts(const Store& dest, const Schema& schema, std::vector<PartRecord> parts) {
+DatasetReader DatasetReader::open_parts(const Store& dest, const Schema& schema,
+                                        std::vector<PartRecord> parts) {
   auto impl = std::make_shared<Impl>(dest);
   impl->schema = schema;
   impl->parts = std::move(parts);
@@ -187,7 +188,8 @@ Block DatasetReader::read_row_group(std::size_t index, std::size_t group, bool w
   const auto file = open_part(index);
   if (file == nullptr) return whole;
   if (group >= file->row_groups())
-    throw Error(ErrorCode::kUsage, "part " + std::to_string(index) + " has no row group " + std::to_string(group));
+    throw Error(ErrorCode::kUsage,
+                "part " + std::to_string(index) + " has no row group " + std::to_string(group));
   file->read_groups(group, group + 1, with_vectors, [&](Block&& block) {
     whole.rows.insert(whole.rows.end(), std::make_move_iterator(block.rows.begin()),
                       std::make_move_iterator(block.rows.end()));

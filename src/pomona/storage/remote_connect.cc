@@ -20,7 +20,16 @@ namespace {
 // shuts it down.
 class S3Library {
  public:
-  S3Library() { check(arrow::fs::EnsureS3Initialized(), "cannot start the S3 client"); }
+  S3Library() {
+    check(arrow::fs::EnsureS3Initialized(), "cannot start the S3 client");
+    // Arrow makes the register of its clients and its I/O threads when they are first needed. Made here, they
+    // outlive this object; made later, they would be gone when it shuts them down, and the process would
+    // hang.
+    arrow::fs::S3Options options = arrow::fs::S3Options::Anonymous();
+    options.region = "us-east-1";
+    check(arrow::fs::S3FileSystem::Make(options, arrow::io::default_io_context()).status(),
+          "cannot start the S3 client");
+  }
   ~S3Library() { static_cast<void>(arrow::fs::EnsureS3Finalized()); }
   S3Library(const S3Library&) = delete;
   S3Library& operator=(const S3Library&) = delete;
@@ -72,6 +81,7 @@ std::shared_ptr<arrow::fs::FileSystem> connect_s3(const RemoteUri& uri, const st
   options.retry_strategy = std::make_shared<Backoff>(attempts_from_environment());
   if (options.connect_timeout < 0) options.connect_timeout = 5;
   if (options.request_timeout < 0) options.request_timeout = 30;
+  options.allow_delayed_open = true;  // one request for a small object, in place of three
   options.allow_bucket_creation = false;
   options.allow_bucket_deletion = false;
   root = shown_authority(uri);

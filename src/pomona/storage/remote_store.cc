@@ -91,11 +91,16 @@ class RemoteStore final : public Store::Impl {
     const std::string folder = path(name);
     const auto info = take(location_.filesystem->GetFileInfo(folder), "cannot look at " + shown(name));
     if (info.type() != FileType::Directory) return;
-    const arrow::Status status = name.empty() ? location_.filesystem->DeleteDirContents(folder, true)
-                                              : location_.filesystem->DeleteDir(folder);
-    if (!status.ok() && error_code(status) != ErrorCode::kNotFound) {
-      throw to_error(status, "cannot remove " + shown(name));
+    arrow::Status status;
+    // Objects and the marks of folders go in one request. Stores on disks refuse the mark of a folder whose
+    // objects come behind it; they are gone the next time.
+    for (int attempt = 0; attempt < 5; ++attempt) {
+      status = name.empty() ? location_.filesystem->DeleteDirContents(folder, true)
+                            : location_.filesystem->DeleteDir(folder);
+      if (status.ok() || error_code(status) == ErrorCode::kNotFound) return;
+      if (error_code(status) == ErrorCode::kPermission) break;
     }
+    throw to_error(status, "cannot remove " + shown(name));
   }
 
   std::vector<std::string> list(const std::string& folder) const override {
