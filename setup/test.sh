@@ -11,7 +11,11 @@ failed=0
 if [ "$kind" = fast ]; then
   say "unit tests"
   ctest --test-dir build --output-on-failure -j 2 --no-tests=error >build/ctest.log 2>&1 || failed=1
-  if [ $failed = 0 ]; then tail -n 12 build/ctest.log; else cat build/ctest.log; fi
+  if [ $failed = 0 ]; then grep -E 'tests passed|Total Test time' build/ctest.log; else cat build/ctest.log; fi
+  # GoogleTest writes a skipped test's reason on the line after its place.
+  awk '/: Skipped$/ { getline; reasons[$0]++ }
+       END { for (reason in reasons) printf "SKIPPED [%d] unit: %s\n", reasons[reason], reason }' \
+    build/Testing/Temporary/LastTest.log
   marks='not slow'
 else
   marks='slow'
