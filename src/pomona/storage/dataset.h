@@ -106,9 +106,12 @@ struct UnfinishedRun {
   nlohmann::json header;  // as given to begin_run()
   std::vector<PartRecord> parts;
 };
+// Of several runs, the one with the most photos. Throws Error{kIo | kPermission} where the store does not
+// answer.
 std::optional<UnfinishedRun> find_unfinished(const Store& dest);
 
-// Records that a run begins: `_temporary/<run id>/run.json` with `header` (options, fingerprint, schema).
+// Takes `_SUCCESS` away, for parts of the run appear beside those that are there, and records that a run
+// begins: `_temporary/<run id>/run.json` with `header` (options, fingerprint, schema).
 void begin_run(const Store& dest, const std::string& run_id, const nlohmann::json& header);
 
 // Ends a dataset: writes `_run.json` (with `parts` added under "parts"), then removes files that no record
