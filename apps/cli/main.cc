@@ -9,6 +9,7 @@ int main(int argc, char** argv) {
                                       pomona::cli::add_featurize,
                                       pomona::cli::add_reduce,
                                       pomona::cli::add_models,
+                                      pomona::cli::add_datasets,
                                       pomona::cli::add_estimate,
                                       pomona::cli::add_check,
                                       pomona::cli::add_doctor,
