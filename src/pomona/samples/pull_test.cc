@@ -100,11 +100,15 @@ TEST_F(PullTest, UnpacksWithoutTheTopFolder) {
 }
 
 TEST_F(PullTest, ReadsNamesInUtf8WhateverTheLocale) {
-  const std::string name = "a/P\xC3\xAAche plate/0_100.jpg";
+  const std::string name =
+      "a/P\xC3\xAA"
+      "che plate/0_100.jpg";
   const std::string record = std::to_string(name.size() + 9) + " path=" + name + "\n";
   ASSERT_EQ(record.size(), name.size() + 9);
   unpack({member("a/pax", record, 'x'), member("a/short", "1")});
-  EXPECT_EQ(read_file(out_ / "P\xC3\xAAche plate/0_100.jpg"), "1");
+  EXPECT_EQ(read_file(out_ / "P\xC3\xAA"
+                             "che plate/0_100.jpg"),
+            "1");
   fs::remove_all(out_);
   EXPECT_THAT(refusal({member("a/pax", "18 path=a/../../x\n", 'x'), member("a/short", "1")}),
               HasSubstr("outside the folder"));
