@@ -246,6 +246,9 @@ class Collector {
       }
     }
     if (data_.classes.empty()) scatter.group.clear();
+    if (options_.cluster && scatter.size() > 0) {
+      scatter.cluster = options_.cluster(scatter.values, scatter.components);
+    }
     if (scatter.size() > 0) data_.scatter = std::move(scatter);
   }
 
@@ -272,7 +275,7 @@ class Collector {
   }
 
   void make_pictures() {
-    for (Mistake& mistake : data_.mistakes) mistake.thumbnail = picture(mistake.path);
+    for (ReportMistake& mistake : data_.mistakes) mistake.thumbnail = picture(mistake.path);
     if (options_.thumbnail_side <= 0) {
       for (const std::string& path : picture_paths_) data_.thumbnails.push_back({path, {}, 0, 0});
       return;

@@ -2,8 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <span>
 #include <stop_token>
 #include <string>
+#include <vector>
 
 #include "pomona/base/progress.h"
 #include "pomona/report/report_data.h"
@@ -22,6 +25,9 @@ struct CollectOptions {
   std::uint64_t seed = 1;       // of the samples
   int thumbnail_side = 64;      // pixels; 0 = no pictures at all (photos not reachable, or not to be shown)
   int threads = 0;              // for pictures; 0 = cpu_budget()
+
+  // Clusters of the scatter's points (n x components, row-major): n numbers from 0. None = no clusters.
+  std::function<std::vector<std::uint16_t>(std::span<const float> values, int components)> cluster;
 };
 
 // Reads what a finished results folder holds: features/ and reduced/ with their `_run.json`, pca/pca.bin,

@@ -167,10 +167,20 @@ TEST_F(CollectTest, TheSampleIsStratifiedAndRepeatable) {
 
 TEST_F(CollectTest, WithoutLabelsThereAreNoClasses) {
   write_results(30, false);
-  const ReportData data = collect_report(options());
+  CollectOptions clustered = options();
+  clustered.cluster = [](std::span<const float> values, int components) {
+    std::vector<std::uint16_t> side;
+    for (std::size_t i = 0; i < values.size(); i += static_cast<std::size_t>(components))
+      side.push_back(values[i] > 15 ? 1 : 0);
+    return side;
+  };
+  const ReportData data = collect_report(clustered);
   EXPECT_TRUE(data.classes.empty());
   ASSERT_TRUE(data.scatter);
   EXPECT_TRUE(data.scatter->group.empty());
+  ASSERT_EQ(data.scatter->cluster.size(), 30);
+  for (std::size_t i = 0; i < 30; ++i)
+    EXPECT_EQ(data.scatter->cluster[i], data.scatter->values[4 * i] > 15 ? 1 : 0);
   EXPECT_FALSE(data.sample.empty());
   render_report(data);
 }

@@ -229,13 +229,13 @@ void add_confusion(const json& record, ReportEvaluation& evaluation) {
 
 void add_mistakes(const json& list, std::size_t most, ReportData& data) {
   if (!list.is_array()) return;
-  std::vector<Mistake> mistakes;
+  std::vector<ReportMistake> mistakes;
   for (const json& one : list) {
     if (!at(one, "path").is_string()) continue;
     mistakes.push_back({kNoThumbnail, text(one, "path"), text(one, "label"), text(one, "predicted"),
                         number(one, "probability").value_or(0)});
   }
-  std::ranges::stable_sort(mistakes, std::greater<>(), &Mistake::probability);
+  std::ranges::stable_sort(mistakes, std::greater<>(), &ReportMistake::probability);
   data.mistakes_total = std::max<std::uint64_t>(data.mistakes_total, mistakes.size());
   if (mistakes.size() > most) mistakes.resize(most);
   data.mistakes = std::move(mistakes);

@@ -121,7 +121,7 @@ void check(const ReportData& data) {
     require(thumbnails(ends.low, false) && thumbnails(ends.high, false),
             "a component's picture is not there");
   }
-  for (const Mistake& mistake : data.mistakes) {
+  for (const ReportMistake& mistake : data.mistakes) {
     require(thumbnails(std::span(&mistake.thumbnail, 1), true), "a mistake's picture is not there");
   }
   if (data.evaluation) {
@@ -209,14 +209,14 @@ json scatter_json(const ReportScatter& s) {
 
 json evaluation_json(const ReportEvaluation& e) {
   json metrics = json::array();
-  for (const Metric& m : e.metrics) {
+  for (const ReportMetric& m : e.metrics) {
     json one = {{"name", m.name}, {"value", finite(m.value)}};
     if (m.low) one["low"] = finite(*m.low);
     if (m.high) one["high"] = finite(*m.high);
     metrics.push_back(std::move(one));
   }
   json per_class = json::array();
-  for (const ClassMetrics& m : e.per_class) {
+  for (const ReportClassMetrics& m : e.per_class) {
     per_class.push_back({{"label", m.label},
                          {"precision", finite(m.precision)},
                          {"recall", finite(m.recall)},
@@ -337,7 +337,7 @@ json to_report_json(const ReportData& data) {
   if (data.evaluation) out["evaluation"] = evaluation_json(*data.evaluation);
   if (!data.mistakes.empty()) {
     json list = json::array();
-    for (const Mistake& m : data.mistakes) {
+    for (const ReportMistake& m : data.mistakes) {
       list.push_back({{"thumbnail", m.thumbnail},
                       {"path", m.path},
                       {"label", m.label},
@@ -360,7 +360,8 @@ std::string summary(const ReportData& data) {
                     human_count(data.counts->written), human_count(data.counts->rejected)));
   }
   if (data.evaluation) {
-    for (const Metric& m : data.evaluation->metrics) add(fmt::format("{}: {:.2f} %", m.name, 100 * m.value));
+    for (const ReportMetric& m : data.evaluation->metrics)
+      add(fmt::format("{}: {:.2f} %", m.name, 100 * m.value));
   }
   return text;
 }

@@ -96,13 +96,13 @@ struct ComponentEnds {
 };
 
 // A figure for the headline. `low` and `high` bound its 95 % interval where known.
-struct Metric {
+struct ReportMetric {
   std::string name;
   double value = 0;  // a share, 0..1
   std::optional<double> low, high;
 };
 
-struct ClassMetrics {
+struct ReportClassMetrics {
   std::string label;
   double precision = 0, recall = 0, f1 = 0;  // 0..1
   std::uint64_t support = 0;                 // photos
@@ -111,13 +111,13 @@ struct ClassMetrics {
 struct ReportEvaluation {
   std::string classifier;    // "logistic", ...
   std::uint64_t photos = 0;  // judged
-  std::vector<Metric> metrics;
+  std::vector<ReportMetric> metrics;
   std::vector<std::string> classes;      // c names, in the order of `confusion`
   std::vector<std::uint64_t> confusion;  // c x c, row-major: row = true class, column = predicted; or empty
-  std::vector<ClassMetrics> per_class;
+  std::vector<ReportClassMetrics> per_class;
 };
 
-struct Mistake {
+struct ReportMistake {
   std::int32_t thumbnail = kNoThumbnail;
   std::string path;
   std::string label;
@@ -165,7 +165,7 @@ struct ReportData {
   std::vector<std::uint16_t> sample_group;  // their classes, or empty
 
   std::optional<ReportEvaluation> evaluation;
-  std::vector<Mistake> mistakes;
+  std::vector<ReportMistake> mistakes;
   std::uint64_t mistakes_total = 0;  // of which `mistakes` shows the most confident
   std::vector<StoragePoint> storage;
   std::vector<CostLine> cost;

@@ -39,6 +39,7 @@ export const plural = (n: number, one: string, many = one + "s") => `${count(n)}
 // 0.99893 -> "99.89 %": more digits where they tell good from better.
 export function percent(share: number, digits?: number): string {
   const value = share * 100;
+  if (digits === undefined && value > 0 && value < 0.01) return "<0.01\u00a0%";
   const d = digits ?? (value === 100 || value === 0 ? 0 : value > 99 || value < 1 ? 2 : 1);
   return `${value.toFixed(d)}\u00a0%`;
 }

@@ -18,7 +18,7 @@ export function perClass(r: Report): Section {
     // Bars start at a round figure below the worst, said beside them, so that differences show.
     const least = Math.min(...rows.map(of));
     const base = Math.max(0, Math.floor((least - 0.02) * 20) / 20);
-    const sorted = rows.slice().sort((a, b) => of(a) - of(b) || b.support - a.support || a.label.localeCompare(b.label));
+    const sorted = rows.slice().sort((a, b) => of(a) - of(b) || b.support - a.support || a.label.localeCompare(b.label, "en", { numeric: true }));
     const row = (m: ClassMetrics) => {
       const share = (of(m) - base) / (1 - base);
       const line = h("div", { class: "row", role: "listitem" }, h("span", { class: "name", title: m.label }, m.label),
@@ -165,6 +165,6 @@ export function mistakes(r: Report): Section {
       "A wrong label in the data often shows here first."],
     body: [h("ol", { class: "mistakes" }, ...list.map((m) => h("li", {}, m.thumbnail >= 0 ? picture(r, m.thumbnail, m.path)
       : h("span", { class: "photo" }), h("div", {}, h("p", {}, h("span", { class: "said" }, m.predicted), ` ${percent(m.probability)}`),
-      h("p", { class: "truth" }, "is ", h("b", {}, m.label)), h("p", { class: "path", title: m.path }, m.path)))))] };
+      h("p", { class: "truth" }, "is ", h("b", {}, m.label)), h("p", { class: "path", title: m.path }, h("bdi", { dir: "ltr" }, m.path))))))] };
 }
 

@@ -63,7 +63,7 @@ function photoGrid(r: Report): HTMLElement {
 }
 
 export function classes(r: Report): Section {
-  const all = r.classes!.slice().sort((a, b) => b.train + b.test - a.train - a.test || a.name.localeCompare(b.name));
+  const all = r.classes!.slice().sort((a, b) => b.train + b.test - a.train - a.test || a.name.localeCompare(b.name, "en", { numeric: true }));
   const most = all[0].train + all[0].test, least = all[all.length - 1].train + all[all.length - 1].test;
   const ratio = least > 0 ? most / least : Infinity;
   const lead: (Node | string)[] = [most === least ? `Every class has ${plural(most, "photo")}.`
