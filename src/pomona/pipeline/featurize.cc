@@ -138,6 +138,7 @@ class FeaturizeJob {
   std::atomic<std::uint64_t> rejected_ = 0;
   std::atomic<std::uint64_t> computed_ = 0;
   std::atomic<std::uint64_t> reused_ = 0;
+  mutable std::atomic<bool> late_split_ = false;  // a split was met that the dataset has no column for
   std::atomic<std::int64_t> total_ = -1;  // of the counting pass; -1 = not known yet
   std::atomic<double> first_vector_ = -1;
 };
@@ -184,7 +185,11 @@ void FeaturizeJob::open() {
 void FeaturizeJob::begin() {
   begun_ = true;
   schema_.splits =
-      std::ranges::any_of(head_, [&](const Entry& entry) { return describe(entry).split.has_value(); });
+      std::ranges::any_of(head_, [&](const Entry& entry) { return describe(entry).split.has_value(); }) ||
+      // A listing that goes on may come to such a folder later.
+      (head_.size() == kHeadPhotos && std::ranges::any_of(options_.listing.sources, [](const auto& source) {
+         return !is_remote_uri(source) && has_split_folder(source);
+       }));
   header_ = {{"kind", "features"},
              {"identity", network_->fingerprint().identity},
              {"precision", network_->fingerprint().precision},
@@ -197,6 +202,7 @@ void FeaturizeJob::begin() {
   if (plan_.header.is_object()) schema_.splits = plan_.header.value("splits", schema_.splits);
   header_["splits"] = schema_.splits;
   begin_run(*dest_, plan_.run_id, header_);
+  late_split_ = false;
 
   const auto on_error = [this](std::exception_ptr error) { fail(std::move(error)); };
   const bool remote = std::ranges::any_of(options_.listing.sources, is_remote_uri);
@@ -313,6 +319,7 @@ RowInfo FeaturizeJob::describe(const Entry& entry) const {
   }
   info.split = path_split(entry.path, root);
   return info;
+  if (info.split && !schema_.splits) late_split_ = true;
 }
 
 void FeaturizeJob::count_reason(const std::string& stage, const std::string& reason) {
@@ -558,6 +565,13 @@ FeaturizeResult FeaturizeJob::finish() {
   }
 
   FeaturizeResult result;
+  if (late_split_ && hooks_.warning) {
+    hooks_.warning(
+        "folders named like a split (Training, Validation, Test) came too late in the listing, or only "
+        "now, for " +
+        dest_->uri() +
+        " to have a split column. List them first (name them as SOURCEs), or use --overwrite.");
+  }
   result.listed = listed_;
   for (const PartRecord& record : records) {
     result.written += record.rows;

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <deque>
+#include <filesystem>
 #include <utility>
 
 namespace pomona {
@@ -63,6 +65,26 @@ std::optional<std::string> path_split(std::string_view path, std::string_view ro
     rest.remove_prefix(slash + 1);
   }
   return found;
+}
+
+bool has_split_folder(const std::string& root, std::size_t most) {
+  namespace fs = std::filesystem;
+  constexpr int kDeepest = 3;
+  if (as_split(last_name(root))) return true;
+  std::deque<std::pair<fs::path, int>> open = {{root, 0}};
+  // Level by level: folders with very many photos are deep, and are looked into last.
+  for (; !open.empty(); open.pop_front()) {
+    std::error_code error;
+    for (fs::directory_iterator at(open.front().first, error), end; !error && at != end;
+         at.increment(error)) {
+      if (most-- == 0) return false;
+      std::error_code ignored;
+      if (!at->is_directory(ignored)) continue;
+      if (as_split(at->path().filename().native())) return true;
+      if (open.front().second + 1 < kDeepest) open.emplace_back(at->path(), open.front().second + 1);
+    }
+  }
+  return false;
 }
 
 }  // namespace pomona

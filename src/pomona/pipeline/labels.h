@@ -15,4 +15,8 @@ std::optional<std::string> folder_label(std::string_view path, std::string_view 
 // itself) says so, in any case and the usual short forms (train, val, valid, testing); else none.
 std::optional<std::string> path_split(std::string_view path, std::string_view root);
 
+// Whether a folder named like a split stands in the local folder `root`, at most three levels down; gives up
+// after `most` names. For a folder that cannot be read: false.
+bool has_split_folder(const std::string& root, std::size_t most = 20'000);
+
 }  // namespace pomona

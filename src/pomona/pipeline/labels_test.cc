@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <string>
+
 namespace pomona {
 namespace {
 
@@ -22,6 +25,20 @@ TEST(PathSplit, ReadsTrainingValidationAndTestInAnyUsualForm) {
   EXPECT_EQ(path_split("/test/d/kiwi/1.jpg", "/test/d"), std::nullopt)
       << "folders above the source say nothing";
   EXPECT_EQ(path_split("/d/contest/kiwi/1.jpg", "/d"), std::nullopt);
+}
+
+TEST(HasSplitFolder, LooksThreeLevelsDown) {
+  namespace fs = std::filesystem;
+  std::string name = (fs::temp_directory_path() / "pomona-labels-XXXXXX").string();
+  ASSERT_NE(mkdtemp(name.data()), nullptr);
+  fs::create_directories(fs::path(name) / "a/b/c/test");
+  EXPECT_FALSE(has_split_folder(name));
+  EXPECT_FALSE(has_split_folder(name + "/none"));
+  fs::create_directories(fs::path(name) / "a/b/Train");
+  EXPECT_TRUE(has_split_folder(name));
+  EXPECT_FALSE(has_split_folder(name, 2));
+  EXPECT_TRUE(has_split_folder(name + "/a/b/c/test/"));
+  fs::remove_all(name);
 }
 
 }  // namespace
