@@ -9,6 +9,7 @@
 
 #include "pomona/base/error.h"
 #include "pomona/base/paths.h"
+#include "pomona/learn/classifier.h"
 #include "pomona/learn/pca.h"
 
 namespace {
@@ -75,6 +76,59 @@ Json pca(const Json& job, const Path& folder) {
           {"transform_seconds", transform_seconds}};
 }
 
+std::vector<std::string> numbered_labels(int classes) {
+  std::vector<std::string> labels;
+  for (int c = 0; c < classes; ++c) labels.push_back(fmt::format("{:04}", c));
+  return labels;
+}
+
+// {"kind", "n", "d", "classes", and options}; x.f32, y.i32, test.f32
+Json train(const Json& job, const Path& folder) {
+  const auto x = read<float>(folder / "x.f32");
+  const auto y = read<std::int32_t>(folder / "y.i32");
+  const pomona::TrainingSet set{x, job.at("n"), job.at("d"), y, numbered_labels(job.at("classes"))};
+  pomona::TrainOptions options;
+  options.balanced = job.value("balanced", false);
+  options.threads = job.value("threads", 1);
+  options.c = job.value("c", 1.0);
+  options.max_iterations = job.value("max_iterations", options.max_iterations);
+  options.tolerance = job.value("tolerance", options.tolerance);
+  options.shrinkage = job.value("shrinkage", -1.0);
+  options.trees = job.value("trees", 100);
+  options.seed = job.value("seed", std::uint64_t{0});
+  const auto kind = job.at("kind").get<std::string>();
+  const double start = now();
+  const pomona::Classifier trained = kind == "logistic" ? pomona::train_logistic(set, options)
+                                     : kind == "lda"    ? pomona::train_lda(set, options)
+                                                        : pomona::train_forest(set, options);
+  const double seconds = now() - start;
+  const std::string bytes = trained.serialize();
+  const pomona::Classifier back = pomona::Classifier::deserialize(bytes);
+  const auto test = read<float>(folder / "test.f32");
+  const std::size_t rows = test.size() / job.at("d").get<std::size_t>();
+  std::vector<float> p(rows * set.labels.size());
+  const double before = now();
+  back.probabilities(test, rows, p, options.threads);
+  const double predict_seconds = now() - before;
+  write<float>(folder / "p.f32", p);
+  if (const auto* linear = back.linear()) {
+    write<float>(folder / "weights.f32", linear->weights);
+    write<float>(folder / "bias.f32", linear->bias);
+  } else {
+    const auto* forest = back.forest();
+    write<std::int32_t>(folder / "roots.i32", forest->roots);
+    write<std::int32_t>(folder / "feature.i32", forest->feature);
+    write<float>(folder / "threshold.f32", forest->threshold);
+    write<std::int32_t>(folder / "left.i32", forest->left);
+    write<std::int32_t>(folder / "right.i32", forest->right);
+    write<float>(folder / "leaves.f32", forest->leaves);
+  }
+  return {{"record", back.record},
+          {"bytes", bytes.size()},
+          {"seconds", seconds},
+          {"predict_seconds", predict_seconds}};
+}
+
 }  // namespace
 
 int main(int argc, char** argv) try {
@@ -85,6 +139,8 @@ int main(int argc, char** argv) try {
   Json result;
   if (what == "pca") {
     result = pca(job, folder);
+  } else if (what == "train") {
+    result = train(job, folder);
   } else {
     throw pomona::Error(pomona::ErrorCode::kUsage, "No job is called " + what + ".");
   }

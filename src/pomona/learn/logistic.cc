@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <cmath>
+#include <deque>
+
+#include "pomona/learn/class_weights.h"
+#include "pomona/learn/classifier.h"
+#include "pomona/learn/dense.h"
+#include "pomona/learn/parallel.h"
+#include "pomona/learn/softmax.h"
+#include "pomona/learn/symmetric.h"
+
+namespace pomona {
+namespace {
+
+using Vector = std::vector<double>;
+
+double dot(const Vector& a, const Vector& b) {
+  return symmetric::dot(a.data(), b.data(), a.size());
+}
+void axpy(double a, const Vector& x, Vector& y) {
+  symmetric::axpy(a, x.data(), y.data(), x.size());
+}
+
+// Mean loss + penalty and its slope, in centred features: z = W (x - mean) + b. The optimum of W is the same
+// as for the features as they are, and the bias no longer pulls at every weight.
+class Objective {
+ public:
+  Objective(const TrainingSet& set, const TrainOptions& options)
+      : set_(set),
+        n_(set.n),
+        d_(static_cast<std::size_t>(set.d)),
+        classes_(set.labels.size()),
+        threads_(options.threads),
+        weights_(class_weights(set, options.balanced)),
+        mean_(d_),
+        shift_(d_),
+        logits_(n_ * classes_),
+        slope_(classes_ * d_) {
+    for (std::size_t i = 0; i < n_; ++i) {
+      for (std::size_t j = 0; j < d_; ++j) mean_[j] += static_cast<double>(set.x[i * d_ + j]);
+      total_ += weights_[label(i)];
+    }
+    for (std::size_t j = 0; j < d_; ++j) {
+      shift_[j] = static_cast<float>(mean_[j] / static_cast<double>(n_));
+      mean_[j] = static_cast<double>(shift_[j]);
+    }
+    penalty_ = 1 / (options.c * total_);
+    packed_.emplace_back(dense::View::of(set.x, n_, d_), shift_, threads_);
+  }
+
+  std::size_t size() const { return classes_ * (d_ + 1); }
+
+  // `at` and `slope`: W (classes x d), then b.
+  double operator()(const Vector& at, Vector& slope) {
+    const auto w = std::span(at).first(classes_ * d_);
+    const std::vector<float> rounded(w.begin(), w.end());
+    const dense::Packed by_class(dense::View::of(rounded, classes_, d_).transposed());
+    dense::multiply(dense::View::of(set_.x, n_, d_), by_class, std::span(logits_), threads_);
+    Vector bias = bias_of(at);
+
+    // Losses are summed by blocks of rows of a fixed size, in order, whatever the threads.
+    constexpr std::size_t kRows = 256;
+    const std::size_t blocks = (n_ + kRows - 1) / kRows;
+    Vector losses(blocks);
+    Vector bias_slopes(blocks * classes_);
+    run_ranges(blocks, threads_, [&](std::size_t begin, std::size_t end) {
+      for (std::size_t block = begin; block < end; ++block) {
+        double* bias_slope = bias_slopes.data() + block * classes_;
+        for (std::size_t i = block * kRows; i < std::min((block + 1) * kRows, n_); ++i) {
+          const auto row = std::span(logits_).subspan(i * classes_, classes_);
+          for (std::size_t c = 0; c < classes_; ++c)
+            row[c] = static_cast<float>(static_cast<double>(row[c]) + bias[c]);
+          const auto own = static_cast<double>(row[label(i)]);
+          const double weight = weights_[label(i)] / total_;
+          losses[block] += weight * (softmax(row) - own);
+          row[label(i)] -= 1;
+          for (std::size_t c = 0; c < classes_; ++c) {
+            row[c] *= static_cast<float>(weight);
+            bias_slope[c] += static_cast<double>(row[c]);
+          }
+        }
+      }
+    });
+    dense::multiply(dense::View::of(logits_, n_, classes_).transposed(), packed_.front(), std::span(slope_),
+                    threads_);
+
+    double loss = 0;
+    for (const double part : losses) loss += part;
+    slope.assign(size(), 0);
+    for (std::size_t i = 0; i < classes_ * d_; ++i) slope[i] = slope_[i] + penalty_ * at[i];
+    for (std::size_t block = 0; block < blocks; ++block) {
+      for (std::size_t c = 0; c < classes_; ++c)
+        slope[classes_ * d_ + c] += bias_slopes[block * classes_ + c];
+    }
+    return loss + penalty_ / 2 * symmetric::dot(at.data(), at.data(), classes_ * d_);
+  }
+
+  // Folds the centring back.
+  LinearHead head(const Vector& at) const {
+    LinearHead head;
+    head.weights.assign(at.begin(), at.begin() + static_cast<std::ptrdiff_t>(classes_ * d_));
+    const Vector bias = bias_of(at);
+    head.bias.assign(bias.begin(), bias.end());
+    return head;
+  }
+
+ private:
+  std::size_t label(std::size_t i) const { return static_cast<std::size_t>(set_.y[i]); }
+
+  // The bias for features that are not centred.
+  Vector bias_of(const Vector& at) const {
+    Vector bias(classes_);
+    for (std::size_t c = 0; c < classes_; ++c) {
+      bias[c] = at[classes_ * d_ + c] - symmetric::dot(at.data() + c * d_, mean_.data(), d_);
+    }
+    return bias;
+  }
+
+  const TrainingSet& set_;
+  std::size_t n_, d_, classes_;
+  int threads_;
+  Vector weights_;
+  Vector mean_;
+  std::vector<float> shift_;
+  double total_ = 0;
+  double penalty_ = 0;
+  std::vector<dense::Packed> packed_;  // one: the centred features
+  std::vector<float> logits_;          // n x classes
+  std::vector<double> slope_;
+};
+
+// The last steps and slope changes of L-BFGS.
+class History {
+ public:
+  void add(Vector step, Vector change) {
+    const double curvature = dot(step, change);
+    if (curvature <= 1e-14 * dot(change, change)) return;
+    if (pairs_.size() == kPairs) pairs_.pop_front();
+    pairs_.push_back({std::move(step), std::move(change), 1 / curvature});
+  }
+  void clear() { pairs_.clear(); }
+  bool empty() const { return pairs_.empty(); }
+
+  // -H slope by the two-loop recursion.
+  Vector direction(const Vector& slope) const {
+    Vector q = slope;
+    Vector alpha(pairs_.size());
+    for (std::size_t i = pairs_.size(); i-- > 0;) {
+      alpha[i] = pairs_[i].scale * dot(pairs_[i].step, q);
+      axpy(-alpha[i], pairs_[i].change, q);
+    }
+    double scale = 1;
+    if (!empty()) scale = 1 / (pairs_.back().scale * dot(pairs_.back().change, pairs_.back().change));
+    for (double& value : q) value *= -scale;
+    for (std::size_t i = 0; i < pairs_.size(); ++i) {
+      const double beta = pairs_[i].scale * dot(pairs_[i].change, q);
+      axpy(-alpha[i] - beta, pairs_[i].step, q);
+    }
+    return q;
+  }
+
+ private:
+  static constexpr std::size_t kPairs = 12;
+  struct Pair {
+    Vector step, change;
+    double scale;
+  };
+  std::deque<Pair> pairs_;
+};
+
+double largest(const Vector& values) {
+  double most = 0;
+  for (const double value : values) most = std::max(most, std::abs(value));
+  return most;
+}
+
+}  // namespace
+
+Classifier train_logistic(const TrainingSet& set, const TrainOptions& options) {
+  check_training_set(set);
+  Objective objective(set, options);
+  Vector at(objective.size()), slope, next, next_slope;
+  double loss = objective(at, slope);
+  History history;
+  int iterations = 0, evaluations = 1;
+  bool stuck = false;
+  while (iterations < options.max_iterations && largest(slope) > options.tolerance && !stuck) {
+    ++iterations;
+    Vector direction = history.direction(slope);
+    double descent = dot(direction, slope);
+    double step = history.empty() ? 1 / std::sqrt(dot(slope, slope)) : 1;
+    // Enough decrease by backtracking; what rounding hides (1e-9 of the loss) counts as none.
+    bool accepted = false;
+    for (int tries = 0; tries < 25 && !accepted; ++tries) {
+      next = at;
+      axpy(step, direction, next);
+      const double next_loss = objective(next, next_slope);
+      ++evaluations;
+      accepted = next_loss <= loss + 1e-4 * step * descent + 1e-9 * std::abs(loss);
+      if (accepted) {
+        loss = next_loss;
+      } else {
+        const double fit = -descent * step * step / (2 * (next_loss - loss - descent * step));
+        step = std::clamp(fit, 0.1 * step, 0.6 * step);
+      }
+    }
+    if (!accepted) {
+      stuck = history.empty();
+      history.clear();
+      continue;
+    }
+    Vector change = next_slope;
+    axpy(-1, slope, change);
+    for (double& value : direction) value *= step;
+    history.add(std::move(direction), std::move(change));
+    std::swap(at, next);
+    std::swap(slope, next_slope);
+  }
+  Classifier out;
+  out.kind = "logistic";
+  out.d = set.d;
+  out.labels = set.labels;
+  out.head = objective.head(at);
+  out.record = {{"iterations", iterations},
+                {"evaluations", evaluations},
+                {"loss", loss},
+                {"slope", largest(slope)},
+                {"converged", largest(slope) <= options.tolerance},
+                {"c", options.c},
+                {"balanced", options.balanced}};
+  return out;
+}
+
+}  // namespace pomona
