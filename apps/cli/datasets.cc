@@ -7,6 +7,7 @@
 
 #include "command.h"
 #include "pomona/base/text.h"
+#include "pomona/samples/pull.h"
 #include "pomona/samples/turntable.h"
 #include "terminal.h"
 
@@ -60,16 +61,61 @@ void add_make(CLI::App& verb, Action& action) {
   });
 }
 
+void print_list() {
+  fmt::print("{:<26} {}\n", "turntable",
+             "Fruit on a turning shaft, made here from Debian's cut-out photographs");
+  fmt::print("{:<26} pomona datasets make turntable DEST\n", "");
+  for (const PublicDataset& set : public_datasets()) {
+    fmt::print("{:<26} {}\n", set.name, set.description);
+    fmt::print("{:<26} {}; {}; {}\n", "", set.page, set.licence, set.cite);
+    fmt::print("{:<26} pomona datasets pull {} DEST\n", "", set.name);
+  }
+}
+
+void add_pull(CLI::App& verb, Action& action) {
+  struct Flags {
+    std::string set, dest;
+    bool keep_archive = false;
+  };
+  auto flags = std::make_shared<Flags>();
+  CLI::App* pull =
+      verb.add_subcommand("pull", "Download a public set; goes on where a download ended if the server can");
+  pull->add_option("SET", flags->set, "A name of the list")->required();
+  pull->add_option("DEST", flags->dest, "A new or empty folder")->required();
+  pull->add_flag("--keep-archive", flags->keep_archive, "Leave the archive in the cache");
+  pull->callback([flags, &action] {
+    action = [flags](const Context& context) {
+      const PublicDataset& set = find_dataset(flags->set);
+      PullOptions options;
+      options.keep_archive = flags->keep_archive;
+      ProgressDisplay display("pull " + flags->set, context.quiet);
+      const UnpackResult result = pull_dataset(set, flags->dest, options, display.hooks(), context.stop);
+      display.finish();
+      fmt::print("{}: {} files, {}\nLicence {}; cite {} ({})\n", flags->dest, human_count(result.files),
+                 human_bytes(result.bytes), set.licence, set.cite, set.page);
+      return kDone;
+    };
+  });
+}
+
 }  // namespace
 
 void add_datasets(CLI::App& app, Action& action) {
-  CLI::App* verb = app.add_subcommand("datasets", "Sample photos: make");
+  CLI::App* verb = app.add_subcommand("datasets", "Sample photos: list, make, pull");
   verb->require_subcommand(1);
   verb->footer(
       "Examples:\n"
       "  pomona datasets make turntable photos/\n"
-      "  pomona datasets make turntable big/ --count 67692");
+      "  pomona datasets make turntable big/ --count 67692\n"
+      "  pomona datasets pull fruits-360 fruits/");
+  verb->add_subcommand("list", "What can be made or pulled")->callback([&action] {
+    action = [](const Context&) {
+      print_list();
+      return kDone;
+    };
+  });
   add_make(*verb, action);
+  add_pull(*verb, action);
 }
 
 }  // namespace pomona::cli

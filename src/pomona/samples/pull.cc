@@ -34,6 +34,9 @@ constexpr std::array kDatasets = {
     },
 };
 
+// Several times what the sets hold.
+constexpr UnpackOptions kLimits = {.strip = 1, .max_bytes = 64ULL << 30, .max_members = 1'000'000};
+
 bool holds_something(const fs::path& folder) {
   std::error_code error;
   return fs::exists(folder, error) && !(fs::is_directory(folder, error) && fs::is_empty(folder, error));
@@ -78,7 +81,7 @@ UnpackResult pull_dataset(const PublicDataset& dataset, const fs::path& folder, 
   }
   fs::remove(folder, error);  // only an empty one can be there
   try {
-    const UnpackResult result = unpack_archive(archive, folder, {.strip = 1}, hooks, stop);
+    const UnpackResult result = unpack_archive(archive, folder, kLimits, hooks, stop);
     if (!options.keep_archive) fs::remove(archive, error);
     return result;
   } catch (const Error& failure) {

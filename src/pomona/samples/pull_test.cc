@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pomona/samples/pull.h"
 
+#include <archive.h>
+#include <archive_entry.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -9,6 +11,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -152,8 +155,11 @@ TEST_F(PullTest, RefusesWhatComesTwiceIsCutShortTooLargeOrEmpty) {
   EXPECT_THAT(refusal({member("a/x", "1"), member("a/x/y", "2")}), HasSubstr("file and a folder"));
   EXPECT_THAT(refusal({member("a/x", std::string(5'000, 'x'))}, {.strip = 1, .max_bytes = 4'000}),
               HasSubstr("max_bytes"));
-  EXPECT_THAT(refusal({member("a/x", "1"), member("a/y", "1")}, {.strip = 1, .max_files = 1}),
-              HasSubstr("max_files"));
+  EXPECT_THAT(refusal({member("a/x", "1"), member("a/y", "1")}, {.strip = 1, .max_members = 1}),
+              HasSubstr("max_members"));
+  EXPECT_THAT(refusal({member("a/x", "1"), member("a/b/", "", '5')}, {.strip = 1, .max_members = 1}),
+              HasSubstr("max_members"));
+  EXPECT_THAT(refusal({member("a/\x1B]0;title\a/..", "1")}), HasSubstr("a/?]0;title?/.."));
   EXPECT_THAT(refusal({member("a/", "", '5')}), HasSubstr("no files"));
   const std::string whole = member("a/x", std::string(5'000, 'x'));
   write_file_atomically(archive_, whole.substr(0, 2'000));
@@ -161,6 +167,33 @@ TEST_F(PullTest, RefusesWhatComesTwiceIsCutShortTooLargeOrEmpty) {
   EXPECT_FALSE(fs::exists(out_));
   write_file_atomically(archive_, "this is no archive at all");
   EXPECT_THROW(unpack_archive(archive_, out_, {}, hooks_), Error);
+}
+
+// A zip that names a place outside: made by libarchive itself, which writes any name it is given.
+TEST_F(PullTest, ReadsZipAndRefusesTheSameThere) {
+  const auto write_zip = [&](const std::string& name) {
+    const std::unique_ptr<archive, decltype(&archive_write_free)> zip(archive_write_new(),
+                                                                      &archive_write_free);
+    archive_write_set_format_zip(zip.get());
+    ASSERT_EQ(archive_write_open_filename(zip.get(), archive_.c_str()), ARCHIVE_OK);
+    const std::unique_ptr<archive_entry, decltype(&archive_entry_free)> entry(archive_entry_new(),
+                                                                              &archive_entry_free);
+    archive_entry_set_pathname(entry.get(), name.c_str());
+    archive_entry_set_filetype(entry.get(), AE_IFREG);
+    archive_entry_set_perm(entry.get(), 0644);
+    archive_entry_set_size(entry.get(), 4);
+    ASSERT_EQ(archive_write_header(zip.get(), entry.get()), ARCHIVE_OK);
+    ASSERT_EQ(archive_write_data(zip.get(), "jpeg", 4), 4);
+    ASSERT_EQ(archive_write_close(zip.get()), ARCHIVE_OK);
+  };
+  write_zip("set-main/Test/Kiwi 1/3_100.jpg");
+  EXPECT_EQ(unpack_archive(archive_, out_, {.strip = 1}, hooks_).files, 1U);
+  EXPECT_EQ(read_file(out_ / "Test/Kiwi 1/3_100.jpg"), "jpeg");
+  fs::remove_all(out_);
+  write_zip("set-main/../../escaped");
+  EXPECT_THROW(unpack_archive(archive_, out_, {.strip = 1}, hooks_), Error);
+  EXPECT_FALSE(fs::exists(out_));
+  EXPECT_FALSE(fs::exists(folder_.parent_path() / "escaped"));
 }
 
 TEST_F(PullTest, KeepsWhatIsThere) {

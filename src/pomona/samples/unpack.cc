@@ -107,7 +107,9 @@ class Unpacking {
                 archive_.string() + " is damaged or no archive: " + reason(reader_.get()));
   }
 
-  [[noreturn]] void hostile(const std::string& name, const std::string& why) {
+  [[noreturn]] void hostile(std::string name, const std::string& why) {
+    // The name goes to a terminal: nothing in it may steer that.
+    std::ranges::replace_if(name, [](unsigned char c) { return c < 0x20 || c == 0x7F; }, '?');
     throw Error(ErrorCode::kFormat, archive_.string() + " is refused: its member \"" + name + "\" " + why);
   }
 
@@ -135,6 +137,7 @@ class Unpacking {
     if (raw == nullptr) raw = archive_entry_pathname_utf8(entry);
     const std::string name = raw != nullptr ? raw : "";
     const fs::path place = place_of(name);
+    if (++members_ > options_.max_members) hostile(name, "is one too many: more than max_members");
     const auto type = archive_entry_filetype(entry);
     if (type == AE_IFDIR) {
       make_folder(place, name);
@@ -145,7 +148,7 @@ class Unpacking {
       return;
     }
     if (place.empty()) return;
-    if (++result_.files > options_.max_files) hostile(name, "is one too many: more than max_files");
+    ++result_.files;
     make_folder(place.parent_path(), name);
     write_member(place, name);
     report(false);
@@ -223,6 +226,7 @@ class Unpacking {
   std::unique_ptr<archive, decltype(&archive_read_free)> reader_;
   std::uint64_t archive_bytes_ = 0;
   fs::path last_folder_;
+  std::uint64_t members_ = 0;
   bool done_ = false;
   UnpackResult result_;
   Clock::time_point start_ = Clock::now();

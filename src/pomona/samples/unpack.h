@@ -12,7 +12,7 @@ namespace pomona {
 struct UnpackOptions {
   int strip = 0;                           // leading folders to drop, as in `tar --strip-components`
   std::uint64_t max_bytes = 256ULL << 30;  // unpacked; more is taken for an archive bomb
-  std::uint64_t max_files = 5'000'000;
+  std::uint64_t max_members = 5'000'000;   // files, folders, links
 };
 
 struct UnpackResult {
