@@ -308,4 +308,31 @@ Pca Pca::deserialize(std::string_view bytes) {
   return pca;
 }
 
+Pca Pca::from_parts(std::uint64_t n, bool center, std::vector<float> mean, std::vector<float> components,
+                    std::vector<double> spectrum) {
+  const auto finite = [](const auto& values) {
+    return std::ranges::all_of(values, [](auto value) { return value - value == 0; });
+  };
+  const std::size_t d = mean.size();
+  const std::size_t k = d == 0 ? 0 : components.size() / d;
+  if (d == 0 || d > static_cast<std::size_t>(kMaxDimension) || k == 0 || k > d ||
+      components.size() != k * d || spectrum.size() < k || spectrum.size() > d || n < 2) {
+    throw Error(ErrorCode::kFormat, fmt::format("not a PCA: {} means, {} loadings and {} eigenvalues do not "
+                                                "fit together",
+                                                d, components.size(), spectrum.size()));
+  }
+  if (!finite(mean) || !finite(components) || !finite(spectrum)) {
+    throw Error(ErrorCode::kFormat, "not a PCA: it holds a value that is no number");
+  }
+  Pca pca;
+  pca.d_ = static_cast<int>(d);
+  pca.k_ = static_cast<int>(k);
+  pca.n_ = n;
+  pca.center_ = center;
+  pca.mean_ = std::move(mean);
+  pca.components_ = std::move(components);
+  pca.spectrum_ = std::move(spectrum);
+  return pca;
+}
+
 }  // namespace pomona

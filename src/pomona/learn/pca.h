@@ -53,6 +53,11 @@ class Pca {
   // The same PCA with fewer components.
   Pca truncated(int k) const;
 
+  // A PCA whose arrays were kept elsewhere (a model file): mean d, components k x d, spectrum at least k
+  // values. Throws Error{kFormat} where the sizes do not fit or a value is no number.
+  static Pca from_parts(std::uint64_t n, bool center, std::vector<float> mean, std::vector<float> components,
+                        std::vector<double> spectrum);
+
   // Free-form record kept in the file (the fingerprint of the features it was fitted on).
   nlohmann::json record;
 

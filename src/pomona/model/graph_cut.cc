@@ -326,6 +326,7 @@ Value unflattened(const Value& value) {
 struct Pooled {
   Value value;  // (1, d)
   Pool pool = Pool::kNone;
+  MapLayout map = MapLayout::kFlat;
 };
 
 Pooled pool_to_vector(const Value& cut, Pool asked, const Input& input) {
@@ -334,8 +335,10 @@ Pooled pool_to_vector(const Value& cut, Pool asked, const Input& input) {
   const bool flattened = map != cut;
   Value value = map;
   Pool pool = Pool::kNone;
+  MapLayout layout = MapLayout::kFlat;
   if (shape.size() == 4) {
     const bool last = is_channels_last(map, input);
+    layout = last ? MapLayout::kChannelsLast : MapLayout::kChannelsFirst;
     const std::size_t pixels = last ? shape[1] * shape[2] : shape[2] * shape[3];
     if (pixels > 1) {
       // A layer that flattens by itself asks for its flat vector, unless told otherwise.
@@ -354,7 +357,7 @@ Pooled pool_to_vector(const Value& cut, Pool asked, const Input& input) {
   if (value.get_shape().size() != 2) {
     value = std::make_shared<ov::op::v1::Reshape>(value, constant({0, -1}), true);
   }
-  return {value, pool};
+  return {value, pool, layout};
 }
 
 // --- preprocessing ---------------------------------------------------------------------------------------
@@ -530,6 +533,7 @@ CutNetwork cut_network(std::shared_ptr<ov::Model> model, const CutOptions& optio
   network.model->validate_nodes_and_infer_types();
   network.layer = name;
   network.pool = pooled.pool;
+  network.map = pooled.map;
   network.dimension = static_cast<int>(dimension);
   return network;
 }

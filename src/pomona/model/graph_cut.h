@@ -28,6 +28,7 @@ struct CutNetwork {
   std::shared_ptr<ov::Model> model;  // u8 (batch, height, width, 3) RGB in, f32 (batch, dimension) out
   std::string layer;                 // the tensor it was cut at
   Pool pool = Pool::kNone;           // as resolved: avg, max or none
+  MapLayout map = MapLayout::kFlat;  // of that tensor
   int dimension = 0;
   int width = 0;            // pixels
   int height = 0;           // pixels

@@ -16,8 +16,10 @@
 #include "pomona/base/cpu.h"
 #include "pomona/base/error.h"
 #include "pomona/base/paths.h"
+#include "pomona/model/embedded.h"
 #include "pomona/model/graph_cut.h"
 #include "pomona/model/network_file.h"
+#include "pomona/model/onnx_graph.h"
 #include "pomona/model/registry.h"
 
 namespace pomona {
@@ -209,8 +211,13 @@ struct Network::Impl {
   int dimension = 0;
   int batch = 0;
   int streams = 0;
+  MapLayout map = MapLayout::kFlat;
   ov::Core core;
   ov::CompiledModel compiled;
+
+  // Takes over what the cut gave and compiles.
+  void finish(const CutNetwork& cut, PreprocessSpec resolved, Precision precision,
+              const NetworkOptions& options);
 };
 
 struct InferLane::Impl {
@@ -224,14 +231,97 @@ struct InferLane::Impl {
   ov::InferRequest request;
 };
 
+namespace {
+
+PreprocessSpec resolved_spec(const CutNetwork& cut, PreprocessSpec spec) {
+  spec.width = cut.width;
+  spec.height = cut.height;
+  if (cut.raw_pixels) {
+    spec.mode = "custom";
+    spec.mean = {0, 0, 0};
+    spec.std = {1, 1, 1};
+    spec.bgr = false;
+  }
+  return spec;
+}
+
+// Turns what went wrong on the way to a compiled network into an Error that names its file.
+template <typename Body>
+void naming(const std::string& file, const Body& body) {
+  try {
+    body();
+  } catch (const Error& error) {
+    const std::string message = error.what();
+    if (message.find(file) != std::string::npos) throw;
+    throw Error(error.code(), file + ": " + message);
+  } catch (const std::bad_alloc&) {
+    throw Error(ErrorCode::kFormat, file + ": the network needs more memory than there is");
+  } catch (const std::exception& error) {
+    throw Error(ErrorCode::kFormat, file + ": OpenVINO cannot run this network: " + openvino_reason(error));
+  }
+}
+
+}  // namespace
+
+void Network::Impl::finish(const CutNetwork& cut, PreprocessSpec resolved, Precision precision,
+                           const NetworkOptions& options) {
+  spec = std::move(resolved);
+  map = cut.map;
+  dimension = cut.dimension;
+  batch = options.batch;
+  streams = options.streams > 0 ? options.streams : cpu_budget();
+  compiled = compile(core, cut.model, precision, streams, options.compile_cache);
+}
+
 Network::Network(std::shared_ptr<const Impl> impl) : impl_(std::move(impl)) {}
+
+Network Network::load_embedded(const onnx::ModelProto& parsed, const NetworkOptions& options) {
+  check(options);
+  const Precision precision = resolve_precision(options.precision);
+  auto impl = std::make_shared<Impl>();
+  naming(options.model, [&] {
+    const EmbeddedNetwork embedded = embedded_network(parsed);
+    if (options.preprocess || options.layer != "penultimate" || options.pool != Pool::kAuto ||
+        options.input_size || options.kernel || options.fit) {
+      throw Error(
+          ErrorCode::kUsage,
+          "a model file brings its own preprocessing, layer, pool, input size, resize kernel and fit: "
+          "leave them out, or name the network itself");
+    }
+    CutOptions cut_options;
+    cut_options.layer = embedded.cut;
+    cut_options.pool = parse_pool(embedded.fingerprint.identity.at("pool").get<std::string>());
+    cut_options.batch = options.batch;
+    cut_options.width = embedded.preprocess.width;
+    cut_options.height = embedded.preprocess.height;
+    CutNetwork cut =
+        cut_network(read_subgraph(impl->core, parsed, embedded.cut), cut_options, embedded.preprocess);
+    PreprocessSpec spec = resolved_spec(cut, embedded.preprocess);
+    impl->name = embedded.name;
+    impl->file = options.model;
+    const nlohmann::json& stated = embedded.fingerprint.identity;
+    nlohmann::json fields = identity(stated.value("network_sha256", ""), cut, spec);
+    fields["layer"] = stated.value("layer", "");  // the tensor may have got another name in the file
+    if (fields != stated) {
+      throw Error(ErrorCode::kFormat, "its fingerprint does not fit its network: the file was changed");
+    }
+    impl->fingerprint = {stated, std::string(to_string(precision))};
+    impl->finish(cut, std::move(spec), precision, options);
+  });
+  return Network(std::move(impl));
+}
 
 Network Network::load(const NetworkOptions& options) {
   check(options);
+  if (looks_like_path(options.model) && fs::path(options.model).extension() == ".onnx" &&
+      fs::is_regular_file(options.model)) {
+    const OnnxModel parsed = load_onnx(options.model);
+    if (is_embedded(*parsed)) return load_embedded(*parsed, options);
+  }
   Source source = resolve(options);
   const Precision precision = resolve_precision(options.precision);
   auto impl = std::make_shared<Impl>();
-  try {
+  naming(source.file.string(), [&] {
     const NetworkFormat format = network_format(source.file);
     CutOptions cut_options;
     cut_options.layer = source.layer;
@@ -244,35 +334,14 @@ Network Network::load(const NetworkOptions& options) {
       cut_options.width = source.spec.width;
       cut_options.height = source.spec.height;
     }
-    CutNetwork cut =
+    const CutNetwork cut =
         cut_network(read_network(impl->core, source.file, format, source.layer), cut_options, source.spec);
-    source.spec.width = cut.width;
-    source.spec.height = cut.height;
-    if (cut.raw_pixels) {
-      source.spec.mode = "custom";
-      source.spec.mean = {0, 0, 0};
-      source.spec.std = {1, 1, 1};
-      source.spec.bgr = false;
-    }
+    PreprocessSpec spec = resolved_spec(cut, source.spec);
     impl->name = source.name;
     impl->file = source.file;
-    impl->fingerprint = {identity(network_sha256(source.file), cut, source.spec),
-                         std::string(to_string(precision))};
-    impl->spec = source.spec;
-    impl->dimension = cut.dimension;
-    impl->batch = options.batch;
-    impl->streams = options.streams > 0 ? options.streams : cpu_budget();
-    impl->compiled = compile(impl->core, cut.model, precision, impl->streams, options.compile_cache);
-  } catch (const Error& error) {
-    const std::string message = error.what();
-    if (message.find(source.file.string()) != std::string::npos) throw;
-    throw Error(error.code(), source.file.string() + ": " + message);
-  } catch (const std::bad_alloc&) {
-    throw Error(ErrorCode::kFormat, source.file.string() + ": the network needs more memory than there is");
-  } catch (const std::exception& error) {
-    throw Error(ErrorCode::kFormat,
-                source.file.string() + ": OpenVINO cannot run this network: " + openvino_reason(error));
-  }
+    impl->fingerprint = {identity(network_sha256(source.file), cut, spec), std::string(to_string(precision))};
+    impl->finish(cut, std::move(spec), precision, options);
+  });
   return Network(std::move(impl));
 }
 
@@ -296,6 +365,10 @@ const std::string& Network::name() const {
 }
 const fs::path& Network::file() const {
   return impl_->file;
+}
+
+MapLayout Network::map() const {
+  return impl_->map;
 }
 
 InferLane Network::make_lane() const {

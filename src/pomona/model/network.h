@@ -12,6 +12,10 @@
 #include "pomona/model/fingerprint.h"
 #include "pomona/model/preprocess.h"
 
+namespace onnx {
+class ModelProto;
+}
+
 namespace pomona {
 
 enum class Precision : std::uint8_t { kAuto, kF32, kBf16 };
@@ -22,14 +26,22 @@ enum class Pool : std::uint8_t {
   kNone,  // flatten, in the network's own order with channels last (Keras's Flatten)
 };
 
+// How the tensor a network is cut at lies in memory.
+enum class MapLayout : std::uint8_t {
+  kFlat,           // one vector per photo
+  kChannelsFirst,  // a map: channels, height, width
+  kChannelsLast,   // a map: height, width, channels
+};
+
 Precision parse_precision(std::string_view name);  // Throws Error{kUsage} that lists the names.
 Pool parse_pool(std::string_view name);
 std::string_view to_string(Precision precision);
 std::string_view to_string(Pool pool);
 
 struct NetworkOptions {
-  std::string model =
-      "efficientnet-lite0";  // a name of the registry, or a path (.onnx, .xml, .tflite, SavedModel folder)
+  // A name of the registry, or a path (.onnx, .xml, .tflite, SavedModel folder). An .onnx that is a model
+  // file (embedded.h) brings its own preprocessing, layer, pool and size along.
+  std::string model = "efficientnet-lite0";
   std::optional<std::string> preprocess;  // mode or JSON file; needed for a bare path, else the card's
   std::string layer = "penultimate";      // or the name of a tensor or node
   Pool pool = Pool::kAuto;
@@ -77,6 +89,10 @@ class Network {
   // Reads, cuts, compiles. Throws Error{kNotFound | kFormat | kUsage | kUnavailable}.
   static Network load(const NetworkOptions& options);
 
+  // The network embedded in an ONNX file that was parsed before; `options.model` is only its name in
+  // messages. Throws Error{kUsage} where `options` asks for another layer, pool, size or preprocessing.
+  static Network load_embedded(const onnx::ModelProto& parsed, const NetworkOptions& options);
+
   int dimension() const;  // d
   int batch() const;
   int streams() const;
@@ -84,6 +100,7 @@ class Network {
   const Fingerprint& fingerprint() const;
   const std::string& name() const;            // registry name or file name
   const std::filesystem::path& file() const;  // the network's file
+  MapLayout map() const;                      // of the tensor it was cut at
 
   InferLane make_lane() const;
 

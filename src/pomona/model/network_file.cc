@@ -7,6 +7,8 @@
 #include <sstream>
 #include <vector>
 
+#include <onnx/onnx_pb.h>
+
 #include <openvino/core/model.hpp>
 #include <openvino/runtime/core.hpp>
 #include <openvino/runtime/tensor.hpp>
@@ -143,6 +145,15 @@ std::shared_ptr<ov::Model> read_network(ov::Core& core, const fs::path& file, Ne
     throw Error(ErrorCode::kFormat,
                 file.string() + ": OpenVINO cannot read this network: " + openvino_reason(error));
   }
+}
+
+std::shared_ptr<ov::Model> read_subgraph(ov::Core& core, const onnx::ModelProto& parsed,
+                                         const std::string& tensor) {
+  onnx::ModelProto part = parsed;
+  prune_onnx(part, {tensor});
+  part.clear_metadata_props();
+  const std::string bytes = serialize_onnx(part);
+  return core.read_model(bytes, ov::Tensor());
 }
 
 std::string openvino_reason(const std::exception& error) {

@@ -12,6 +12,10 @@ class Core;
 class Model;
 }  // namespace ov
 
+namespace onnx {
+class ModelProto;
+}
+
 namespace pomona {
 
 enum class NetworkFormat : std::uint8_t { kOnnx, kIr, kTfLite, kSavedModel };
@@ -29,6 +33,10 @@ std::string network_sha256(const std::filesystem::path& file);
 // `layer`. Throws Error{kNotFound | kPermission | kIo | kFormat | kUsage}.
 std::shared_ptr<ov::Model> read_network(ov::Core& core, const std::filesystem::path& file,
                                         NetworkFormat format, const std::string& layer);
+
+// The part of a checked ONNX graph that makes `tensor`, as OpenVINO reads it. Throws Error{kFormat}.
+std::shared_ptr<ov::Model> read_subgraph(ov::Core& core, const onnx::ModelProto& parsed,
+                                         const std::string& tensor);
 
 // OpenVINO's own words without the source lines in front of them, on one line.
 std::string openvino_reason(const std::exception& error);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <span>
@@ -36,8 +37,8 @@ struct Prediction {
 // Copies share the model. Thread-safe.
 class Predictor {
  public:
-  static Predictor load(const std::string& path);  // Throws as read_model_file() does.
-  explicit Predictor(ModelFile model);             // Throws Error{kUsage} where its parts do not fit.
+  static Predictor load(const std::filesystem::path& file);  // Throws as read_model_file() does.
+  explicit Predictor(ModelFile model);  // Throws Error{kUsage} where its parts do not fit.
 
   const ModelFile& model() const;
   int dimension() const;  // d of the features it takes
@@ -56,8 +57,8 @@ class Predictor {
   std::shared_ptr<const Impl> impl_;
 };
 
-// p = rows x classes, for x: rows x head.d.
-void apply(const LinearHead& head, std::span<const float> x, std::size_t rows, std::span<float> p);
-void apply(const ForestHead& head, std::span<const float> x, std::size_t rows, std::span<float> p);
+// How far x (d numbers, features or components as the detector works on) is from what training knew; for
+// calibration. Throws Error{kMismatch} on another size.
+float distance_of(const UnknownDetector& detector, std::span<const float> x);
 
 }  // namespace pomona
