@@ -184,20 +184,24 @@ Classifier train_logistic(const TrainingSet& set, const TrainOptions& options) {
   double loss = objective(at, slope);
   History history;
   int iterations = 0, evaluations = 1;
+  int last_failure = -100;
   bool stuck = false;
   while (iterations < options.max_iterations && largest(slope) > options.tolerance && !stuck) {
     ++iterations;
     Vector direction = history.direction(slope);
-    double descent = dot(direction, slope);
+    const double descent = dot(direction, slope);
     double step = history.empty() ? 1 / std::sqrt(dot(slope, slope)) : 1;
-    // Enough decrease by backtracking; what rounding hides (1e-9 of the loss) counts as none.
+    // Enough decrease by backtracking; near the optimum, where float32 hides the decrease, the slope along
+    // the way decides instead (Hager, Zhang 2005, approximate Wolfe conditions).
     bool accepted = false;
-    for (int tries = 0; tries < 25 && !accepted; ++tries) {
+    for (int tries = 0; tries < 12 && !accepted; ++tries) {
       next = at;
       axpy(step, direction, next);
       const double next_loss = objective(next, next_slope);
       ++evaluations;
-      accepted = next_loss <= loss + 1e-4 * step * descent + 1e-9 * std::abs(loss);
+      const bool hidden = std::abs(next_loss - loss) <= 1e-6 * std::abs(loss);
+      accepted = next_loss <= loss + 1e-4 * step * descent ||
+                 (hidden && std::abs(dot(next_slope, direction)) <= 0.9 * std::abs(descent));
       if (accepted) {
         loss = next_loss;
       } else {
@@ -206,7 +210,9 @@ Classifier train_logistic(const TrainingSet& set, const TrainOptions& options) {
       }
     }
     if (!accepted) {
-      stuck = history.empty();
+      // Once more from the steepest slope; a second failure soon after means that float32 is exhausted.
+      stuck = iterations - last_failure <= 10;
+      last_failure = iterations;
       history.clear();
       continue;
     }
