@@ -209,7 +209,7 @@ class Job {
       for (int i = 0; i < threads; ++i) workers.emplace_back([this] { work(); });
     }
     if (failure_) std::rethrow_exception(failure_);
-    if (stop_.stop_requested()) {
+    if (stop_.stop_requested() && result_.photos < total_) {
       throw Error(ErrorCode::kCancelled, "stopped after " + human_count(result_.photos) +
                                              " photos: the same command carries on from there");
     }
