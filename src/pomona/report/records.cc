@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <tuple>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -235,7 +236,9 @@ void add_mistakes(const json& list, std::size_t most, ReportData& data) {
     mistakes.push_back({kNoThumbnail, text(one, "path"), text(one, "label"), text(one, "predicted"),
                         number(one, "probability").value_or(0)});
   }
-  std::ranges::stable_sort(mistakes, std::greater<>(), &ReportMistake::probability);
+  std::ranges::sort(mistakes, [](const ReportMistake& a, const ReportMistake& b) {
+    return std::tie(b.probability, a.path) < std::tie(a.probability, b.path);
+  });
   data.mistakes_total = std::max<std::uint64_t>(data.mistakes_total, mistakes.size());
   if (mistakes.size() > most) mistakes.resize(most);
   data.mistakes = std::move(mistakes);
@@ -337,7 +340,9 @@ std::vector<RejectGroup> group_rejects(std::vector<RejectGroup> rejects) {
   }
   std::vector<RejectGroup> out;
   for (auto& [key, group] : groups) out.push_back(std::move(group));
-  std::ranges::stable_sort(out, std::greater<>(), &RejectGroup::count);
+  std::ranges::sort(out, [](const RejectGroup& a, const RejectGroup& b) {
+    return std::tie(b.count, a.stage, a.reason) < std::tie(a.count, b.stage, b.reason);
+  });
   if (out.size() > kMostGroups) {
     std::uint64_t rest = 0;
     for (std::size_t i = kMostGroups - 1; i < out.size(); ++i) rest += out[i].count;

@@ -186,7 +186,7 @@ std::vector<fs::path> write_slides(const fs::path& html, const fs::path& dir, co
     const fs::path drawn = scratch.path() / "slide.png";
     std::vector<std::string> command = {
         chromium.string(), "--headless", "--no-first-run", "--disable-background-networking",
-        "--hide-scrollbars",
+        "--hide-scrollbars", "--disable-dev-shm-usage",
         // WebGL in software: the same picture on every machine.
         "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
         "--force-device-scale-factor=1",
