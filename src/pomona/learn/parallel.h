@@ -59,13 +59,14 @@ class Team {
   }
 
  private:
-  // Spins for some microseconds, then sleeps until `ready` holds.
+  // Spins for up to a tenth of a millisecond or so, which is about what lies between two pieces of work, then
+  // sleeps until `ready` holds.
   template <typename T, typename Ready>
   static T wait(const std::atomic<T>& value, const Ready& ready) {
-    for (int spin = 0; spin < 2000; ++spin) {
+    for (int spin = 0; spin < 20'000; ++spin) {
       const T now = value.load(std::memory_order_acquire);
       if (ready(now)) return now;
-      if (spin % 64 == 63) std::this_thread::yield();
+      if (spin % 1024 == 1023) std::this_thread::yield();
     }
     T now = value.load(std::memory_order_acquire);
     while (!ready(now)) {

@@ -2,6 +2,7 @@
 #include "pomona/learn/spectral.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "pomona/learn/parallel.h"
@@ -80,14 +81,10 @@ class Reduction {
     std::copy(row + first, row + d_, v + first);
     if (tau_[j] == 0) return;
 
-    product(v, w, first);
+    product(v, w, first, b);
     for (std::size_t c = 0; c < b; ++c) {
-      const double* old_v = v_.data() + c * d_ + first;
-      const double* old_w = w_.data() + c * d_ + first;
-      const double by_w = symmetric::dot(old_w, v + first, n);
-      const double by_v = symmetric::dot(old_v, v + first, n);
-      symmetric::axpy(-by_w, old_v, w + first, n);
-      symmetric::axpy(-by_v, old_w, w + first, n);
+      symmetric::axpy(-dots_[2 * c], v_.data() + c * d_ + first, w + first, n);
+      symmetric::axpy(-dots_[2 * c + 1], w_.data() + c * d_ + first, w + first, n);
     }
     for (std::size_t i = first; i < d_; ++i) w[i] *= tau_[j];
     const double half = 0.5 * tau_[j] * symmetric::dot(w + first, v + first, n);
@@ -115,11 +112,19 @@ class Reduction {
     t_.beside[j] = beta;
   }
 
-  // w = A v over the rows and columns from `first` on.
-  void product(const double* v, double* w, std::size_t first) {
+  // w = A v over the rows and columns from `first` on; dots = what v has in common with the b columns of W
+  // and V.
+  void product(const double* v, double* w, std::size_t first, std::size_t b) {
     const std::size_t n = d_ - first;
+    const auto dots = [&](std::size_t begin, std::size_t end) {
+      for (std::size_t c = begin; c < end; ++c) {
+        const auto& other = c % 2 == 0 ? w_ : v_;
+        dots_[c] = symmetric::dot(other.data() + c / 2 * d_ + first, v + first, n);
+      }
+    };
     if (n < kSmall) {
       symmetric::add_product(a_.data(), d_, first, d_, v, w);
+      dots(0, 2 * b);
       return;
     }
     // Chunks of equal area: fewer rows at the wide end of the triangle.
@@ -133,6 +138,7 @@ class Reduction {
         std::fill(part + first, part + d_, 0.0);
         symmetric::add_product(a_.data(), d_, bound(chunk), bound(chunk + 1), v, part);
       }
+      dots(2 * b * begin / kChunks, 2 * b * end / kChunks);
     });
     for (std::size_t chunk = 0; chunk < kChunks; ++chunk) {
       symmetric::axpy(1, parts_.data() + chunk * d_ + first, w + first, n);
@@ -171,8 +177,9 @@ class Reduction {
   Team& team_;
   Tridiagonal t_;
   std::vector<double> tau_;
-  std::vector<double> v_, w_;         // kBlock x d
-  std::vector<double> parts_;         // kChunks x d
+  std::vector<double> v_, w_;  // kBlock x d
+  std::vector<double> parts_;  // kChunks x d
+  std::array<double, 2 * kBlock> dots_{};
   std::vector<double> left_, right_;  // [V W] and [W V]^T for the update
 };
 

@@ -40,12 +40,15 @@ void sweep(std::vector<double>& d, std::vector<double>& e2, std::size_t l, std::
     const double r = p + square;
     if (i + 1 != m) e2[i + 1] = s * r;
     const double old_c = c;
-    c = p / r;
-    s = square / r;
+    // Two divisions that do not wait for each other, in place of three in a row.
+    const double inverse = 1 / r;
+    const double ratio = r / p;
+    c = p * inverse;
+    s = square * inverse;
     const double old_gamma = gamma;
     gamma = c * (d[i] - shift) - s * old_gamma;
     d[i + 1] = old_gamma + (d[i] - gamma);
-    p = c != 0 ? gamma * gamma / c : old_c * square;
+    p = p != 0 ? gamma * gamma * ratio : old_c * square;
   }
   e2[l] = s * p;
   d[l] = shift + gamma;
