@@ -137,9 +137,9 @@ class FeaturizeJob {
   std::atomic<std::uint64_t> done_ = 0;  // rows and rejects, kept ones included
   std::atomic<std::uint64_t> rejected_ = 0;
   std::atomic<std::uint64_t> computed_ = 0;
-  std::atomic<std::uint64_t> reused_ = 0;
   mutable std::atomic<bool> late_split_ = false;  // a split was met that the dataset has no column for
   std::atomic<std::int64_t> total_ = -1;  // of the counting pass; -1 = not known yet
+  std::atomic<std::uint64_t> reused_ = 0;
   std::atomic<double> first_vector_ = -1;
 };
 
@@ -201,9 +201,9 @@ void FeaturizeJob::begin() {
   plan_ = plan_resume(*dest_, header_, options_.resume, options_.overwrite);
   if (plan_.header.is_object()) schema_.splits = plan_.header.value("splits", schema_.splits);
   header_["splits"] = schema_.splits;
-  begin_run(*dest_, plan_.run_id, header_);
   late_split_ = false;
 
+  begin_run(*dest_, plan_.run_id, header_);
   const auto on_error = [this](std::exception_ptr error) { fail(std::move(error)); };
   const bool remote = std::ranges::any_of(options_.listing.sources, is_remote_uri);
   const int io_threads = options_.io_threads > 0 ? options_.io_threads : (remote ? 32 : 4);
@@ -318,9 +318,9 @@ RowInfo FeaturizeJob::describe(const Entry& entry) const {
     if (info.label) info.label = escape_path(*info.label);
   }
   info.split = path_split(entry.path, root);
-  return info;
   if (info.split && !schema_.splits) late_split_ = true;
 }
+  return info;
 
 void FeaturizeJob::count_reason(const std::string& stage, const std::string& reason) {
   const std::lock_guard lock(mutex_);
@@ -379,9 +379,10 @@ void FeaturizeJob::work() {
   for (;;) {
     clock.start();
     const std::size_t wanted = batch - slots.size();
-    feed_->pop(wanted, std::chrono::milliseconds(2), photos);
+    // With photos in hand there is no waiting for more: the listing may be held back until just these are done.
+    const bool more = feed_->pop(wanted, std::chrono::milliseconds(2), slots.empty(), photos);
     clock.lap(tally.wait);
-    if (photos.empty() || stop_.stop_requested()) break;
+    if (!more || stop_.stop_requested()) break;
     {
       const std::lock_guard lock(mutex_);
       known = known_;
@@ -564,7 +565,6 @@ FeaturizeResult FeaturizeJob::finish() {
     stages_["moments"] = moments_->seconds();
   }
 
-  FeaturizeResult result;
   if (late_split_ && hooks_.warning) {
     hooks_.warning(
         "folders named like a split (Training, Validation, Test) came too late in the listing, or only "
@@ -573,6 +573,7 @@ FeaturizeResult FeaturizeJob::finish() {
         " to have a split column. List them first (name them as SOURCEs), or use --overwrite.");
   }
   result.listed = listed_;
+  FeaturizeResult result;
   for (const PartRecord& record : records) {
     result.written += record.rows;
     result.rejected += record.rejected;

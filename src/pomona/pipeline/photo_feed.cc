@@ -94,19 +94,20 @@ void PhotoFeed::read_loop() {
   can_pop_.notify_all();
 }
 
-void PhotoFeed::pop(std::size_t most, std::chrono::microseconds patience, std::vector<FeedPhoto>& photos) {
+bool PhotoFeed::pop(std::size_t most, std::chrono::microseconds patience, bool wait,
+                    std::vector<FeedPhoto>& photos) {
   photos.clear();
   std::unique_lock lock(mutex_);
   const auto drained = [&] { return closed_ && waiting_.empty() && reading_ == 0; };
   do {
-    can_pop_.wait(lock, stop_, [&] { return !ready_.empty() || drained(); });
-    if (stop_.stop_requested()) return;
+    if (wait) can_pop_.wait(lock, stop_, [&] { return !ready_.empty() || drained(); });
+    if (stop_.stop_requested()) return false;
     if (ready_.size() < most) {
       can_pop_.wait_for(lock, stop_, patience, [&] { return ready_.size() >= most || drained(); });
-      if (stop_.stop_requested()) return;
+      if (stop_.stop_requested()) return false;
     }
-    // Others may have taken all while this one was patient; an empty answer means the end.
-  } while (ready_.empty() && !drained());
+    // Others may have taken all while this one was patient.
+  } while (wait && ready_.empty() && !drained());
   while (photos.size() < most && !ready_.empty()) {
     ready_bytes_ -= ready_.front().bytes.size();
     photos.push_back(std::move(ready_.front()));
@@ -116,6 +117,7 @@ void PhotoFeed::pop(std::size_t most, std::chrono::microseconds patience, std::v
   lock.unlock();
   can_read_.notify_all();
   if (more) can_pop_.notify_all();
+  return !photos.empty() || !more;
 }
 
 void PhotoFeed::recycle(std::vector<std::byte>&& bytes) {

@@ -44,9 +44,10 @@ class PhotoFeed {
   // No more push().
   void close();
 
-  // Takes up to `most` photos that have been read, in about the order of the listing; waits for the first
-  // one, then up to `patience` for more. Empty at the end or once stopped.
-  void pop(std::size_t most, std::chrono::microseconds patience, std::vector<FeedPhoto>& photos);
+  // Takes up to `most` photos that have been read, in about the order of the listing; waits for the first one
+  // (with `wait` off: only up to `patience`), then up to `patience` for more. False at the end or once
+  // stopped.
+  bool pop(std::size_t most, std::chrono::microseconds patience, bool wait, std::vector<FeedPhoto>& photos);
 
   // Gives a photo's memory back for reuse.
   void recycle(std::vector<std::byte>&& bytes);

@@ -24,8 +24,7 @@ TEST(PhotoFeed, WorkersStayUntilTheLastPhotoIsTaken) {
     workers.emplace_back([&] {
       std::vector<FeedPhoto> photos;
       for (;;) {
-        feed.pop(8, std::chrono::microseconds(200), photos);
-        if (photos.empty()) {
+        if (!feed.pop(8, std::chrono::microseconds(200), true, photos)) {
           if (!closing) ++early;
           return;
         }
@@ -48,6 +47,18 @@ TEST(PhotoFeed, WorkersStayUntilTheLastPhotoIsTaken) {
   workers.clear();
   EXPECT_EQ(early, 0);
   EXPECT_EQ(taken.size(), kPhotos);
+}
+
+// Who holds photos of its own must not wait for others: the listing may be waiting for just these.
+TEST(PhotoFeed, PopComesBackWithNothingWhereAskedNotToWait) {
+  const PhotoReader reader;
+  PhotoFeed feed(reader, {}, {}, [](const std::exception_ptr&) { FAIL(); });
+  std::vector<FeedPhoto> photos;
+  EXPECT_TRUE(feed.pop(8, std::chrono::microseconds(200), false, photos));
+  EXPECT_TRUE(photos.empty());
+  feed.close();
+  EXPECT_FALSE(feed.pop(8, std::chrono::microseconds(200), false, photos));
+  EXPECT_FALSE(feed.pop(8, std::chrono::microseconds(200), true, photos));
 }
 
 }  // namespace

@@ -31,6 +31,22 @@ std::string differences(const nlohmann::json& now, const nlohmann::json& then,
   return lines;
 }
 
+nlohmann::json read_run_record(const Store& dest) {
+  auto run = nlohmann::json::parse(dest.read("_run.json"), nullptr, false);
+  if (!run.is_object()) {
+    throw Error(ErrorCode::kFormat, dest.uri() +
+                                        "/_run.json is damaged, so it is not known how the dataset was made. "
+                                        "Use --overwrite, or another folder.");
+  }
+  return run;
+}
+
+// Whether the files of a part are there, as large as recorded: a lost part is made again.
+bool stands(const Store& dest, const PartRecord& part) {
+  if (!part.file.empty() && dest.size(part.file) != static_cast<std::int64_t>(part.bytes)) return false;
+  return part.rejects_file.empty() || dest.size(part.rejects_file) >= 0;
+}
+
 }  // namespace
 
 void ListingDigest::add(const Entry& entry) {
@@ -106,16 +122,14 @@ ResumePlan plan_resume(const Store& dest, const nlohmann::json& header, bool res
     plan.run_id = new_run_id();
   }
   if (dest.exists("_run.json")) {
-    const DatasetReader old = DatasetReader::open(dest, false);
-    plan.old_run = old.run();
+    plan.old_run = read_run_record(dest);
     plan.header = plan.old_run.value("header", nlohmann::json::object());
     check(plan.header);
-    for (const PartRecord& part : old.parts()) {
-      if (std::ranges::none_of(plan.parts, [&](const PartRecord& p) {
-            return p.file == part.file && p.index == part.index;
-          })) {
-        plan.parts.push_back(part);
-      }
+    for (const nlohmann::json& json : plan.old_run.value("parts", nlohmann::json::array())) {
+      const PartRecord part = part_from_json(json);
+      const bool known = std::ranges::any_of(
+          plan.parts, [&](const PartRecord& p) { return p.file == part.file && p.index == part.index; });
+      if (!known && stands(dest, part)) plan.parts.push_back(part);
     }
   }
   dest.remove("_SUCCESS");
