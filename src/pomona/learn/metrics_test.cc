@@ -13,7 +13,7 @@ TEST(Wilson, AgreesWithPublishedValues) {
   const Share share = wilson(58, 60);
   EXPECT_NEAR(share.value, 0.966667, 1e-6);
   EXPECT_NEAR(share.low, 0.886354, 1e-5);
-  EXPECT_NEAR(share.high, 0.990800, 1e-5);
+  EXPECT_NEAR(share.high, 0.990811, 1e-5);
   EXPECT_EQ(wilson(0, 0).high, 1);
   EXPECT_NEAR(wilson(10, 10).low, 0.722467, 1e-5);
 }

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+namespace pomona {
+
+// A probability from which on answers are right often enough.
+struct ConfidentThreshold {
+  double threshold = 2;  // above 1: never
+  double precision = 0;  // share of right answers at or above it, on the calibration photos
+  double coverage = 0;   // share of the calibration photos at or above it
+};
+
+// The least threshold at which the photos at or above it are right with at least `target` precision.
+// `truth`: class indices; `probabilities`: n x classes, of photos the classifier was not trained on.
+// Where no threshold reaches the target, threshold is 2: no answer is called confident.
+// Throws Error{kUsage} on wrong sizes or a target outside (0, 1].
+ConfidentThreshold calibrate_confident(std::span<const int> truth, std::span<const float> probabilities,
+                                       int classes, double target);
+
+// The mean direction of every class: rows are scaled to length 1, averaged, and scaled to length 1 again;
+// classes x d. A class without rows is left zero. Accumulates in float64, in order of the rows.
+std::vector<float> class_directions(std::span<const float> x, std::size_t rows, int d,
+                                    std::span<const int> classes, int class_count);
+
+// Euclidean distance of every row, scaled to length 1, to the nearest of `centres` (m x d, unit rows):
+// sqrt(2 - 2 cos). What tells a photo unlike anything in training.
+std::vector<float> nearest_distances(std::span<const float> x, std::size_t rows, int d,
+                                     std::span<const float> centres);
+
+// The value below which `share` of the values lie (linear between ranks, as numpy's default).
+double quantile(std::vector<float> values, double share);
+
+}  // namespace pomona
