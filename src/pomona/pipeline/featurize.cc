@@ -138,8 +138,8 @@ class FeaturizeJob {
   std::atomic<std::uint64_t> rejected_ = 0;
   std::atomic<std::uint64_t> computed_ = 0;
   mutable std::atomic<bool> late_split_ = false;  // a split was met that the dataset has no column for
-  std::atomic<std::int64_t> total_ = -1;  // of the counting pass; -1 = not known yet
   std::atomic<std::uint64_t> reused_ = 0;
+  std::atomic<std::int64_t> total_ = -1;  // of the counting pass; -1 = not known yet
   std::atomic<double> first_vector_ = -1;
 };
 
@@ -202,8 +202,8 @@ void FeaturizeJob::begin() {
   if (plan_.header.is_object()) schema_.splits = plan_.header.value("splits", schema_.splits);
   header_["splits"] = schema_.splits;
   late_split_ = false;
-
   begin_run(*dest_, plan_.run_id, header_);
+
   const auto on_error = [this](std::exception_ptr error) { fail(std::move(error)); };
   const bool remote = std::ranges::any_of(options_.listing.sources, is_remote_uri);
   const int io_threads = options_.io_threads > 0 ? options_.io_threads : (remote ? 32 : 4);
@@ -319,8 +319,8 @@ RowInfo FeaturizeJob::describe(const Entry& entry) const {
   }
   info.split = path_split(entry.path, root);
   if (info.split && !schema_.splits) late_split_ = true;
-}
   return info;
+}
 
 void FeaturizeJob::count_reason(const std::string& stage, const std::string& reason) {
   const std::lock_guard lock(mutex_);
@@ -572,8 +572,8 @@ FeaturizeResult FeaturizeJob::finish() {
         dest_->uri() +
         " to have a split column. List them first (name them as SOURCEs), or use --overwrite.");
   }
-  result.listed = listed_;
   FeaturizeResult result;
+  result.listed = listed_;
   for (const PartRecord& record : records) {
     result.written += record.rows;
     result.rejected += record.rejected;
