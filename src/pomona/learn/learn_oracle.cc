@@ -10,6 +10,7 @@
 #include "pomona/base/error.h"
 #include "pomona/base/paths.h"
 #include "pomona/learn/classifier.h"
+#include "pomona/learn/kmeans.h"
 #include "pomona/learn/pca.h"
 
 namespace {
@@ -129,6 +130,36 @@ Json train(const Json& job, const Path& folder) {
           {"predict_seconds", predict_seconds}};
 }
 
+// {"d", "k" or none, "k_max", "restarts", "seed", "threads"}; x.f32, labels.i32 if there are any
+Json kmeans(const Json& job, const Path& folder) {
+  const auto x = read<float>(folder / "x.f32");
+  const auto d = job.at("d").get<std::size_t>();
+  pomona::KMeansOptions options;
+  if (job.contains("k")) options.k = job["k"].get<int>();
+  options.k_max = job.value("k_max", options.k_max);
+  options.restarts = job.value("restarts", options.restarts);
+  options.seed = job.value("seed", options.seed);
+  options.threads = job.value("threads", 1);
+  const double start = now();
+  const pomona::KMeans result = pomona::kmeans(x, d, options);
+  const double seconds = now() - start;
+  write<float>(folder / "centres.f32", result.centres);
+  write<int>(folder / "assignments.i32", result.assignments);
+  Json answer = {{"k", result.k},
+                 {"inertia", result.inertia},
+                 {"iterations", result.iterations},
+                 {"converged", result.converged},
+                 {"silhouette", pomona::silhouette(x, d, result.assignments, options.threads)},
+                 {"trials", Json::object()},
+                 {"seconds", seconds}};
+  for (const auto& trial : result.trials) answer["trials"][std::to_string(trial.k)] = trial.silhouette;
+  if (std::filesystem::exists(folder / "labels.i32")) {
+    const auto purity = pomona::purity(result.assignments, read<int>(folder / "labels.i32"));
+    answer["purity"] = purity ? Json(*purity) : Json();
+  }
+  return answer;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) try {
@@ -139,6 +170,8 @@ int main(int argc, char** argv) try {
   Json result;
   if (what == "pca") {
     result = pca(job, folder);
+  } else if (what == "kmeans") {
+    result = kmeans(job, folder);
   } else if (what == "train") {
     result = train(job, folder);
   } else {
