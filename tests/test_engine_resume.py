@@ -218,10 +218,10 @@ def test_other_options_are_refused(pomona, network, photos, tmp_path):
     before = sorted((p.name, p.read_bytes()) for p in dest.iterdir() if p.is_file())
     other = make_network(tmp_path / "other.onnx", d=24, seed=9)
     for changes, named in (
-            ({"--preprocess": "torch"}, "preprocess"), ({"--resize": "nearest"}, "nearest"),
+            ({"--preprocess": "torch"}, "mean"), ({"--resize": "nearest"}, "nearest"),
             ({"--labels": "none"}, "labels"), ({"--format": "csv"}, "csv"),
             ({"--rows-per-file": "100"}, "rows_per_file"), ({"--input-size": "40"}, "40"),
-            ({"--model": str(make_network(tmp_path / "other.onnx", d=24, seed=9))}, "model")):
+            ({"--model": str(make_network(tmp_path / "other.onnx", d=24, seed=9))}, "network_sha256")):
         flags = {"--model": str(network), "--preprocess": "tf", "--input-size": "32", "--precision": "f32",
                  "--limit": "40", "--glob": "*0.jpg"} | changes
         done = pomona(*base, "--resume", *[word for pair in flags.items() for word in pair], code=1)

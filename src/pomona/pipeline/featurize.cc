@@ -379,7 +379,8 @@ void FeaturizeJob::work() {
   for (;;) {
     clock.start();
     const std::size_t wanted = batch - slots.size();
-    // With photos in hand there is no waiting for more: the listing may be held back until just these are done.
+    // With photos in hand there is no waiting for more: the listing may be held back until just these are
+    // done.
     const bool more = feed_->pop(wanted, std::chrono::milliseconds(2), slots.empty(), photos);
     clock.lap(tally.wait);
     if (!more || stop_.stop_requested()) break;
