@@ -435,9 +435,11 @@ std::vector<KMeans::Trial> try_numbers(Team& team, const Rows& x, const KMeansOp
   team.ranges(compared, [&](std::size_t begin, std::size_t end) {
     for (std::size_t i = begin; i < end; ++i) distances[i] = distances_between(sample, i, compared);
   });
+  KMeansOptions fewer = options;  // enough to tell one k from another
+  fewer.restarts = (options.restarts + 3) / 4;
   std::vector<KMeans::Trial> trials;
   for (int k = options.k_min; k <= options.k_max && static_cast<std::size_t>(k) < sample.n; ++k) {
-    const Clustering trial = cluster(team, sample, k, options);
+    const Clustering trial = cluster(team, sample, k, fewer);
     if (trial.different < static_cast<std::size_t>(k)) break;
     const auto clusters = std::span(trial.result.assignments).first(compared);
     trials.push_back(

@@ -52,9 +52,9 @@ struct KMeans {
 //
 // Where k is not given, it is the one of k_min .. k_max with the largest mean silhouette (Rousseeuw:
 // Silhouettes, J. Comput. Appl. Math. 20, 1987); of equal ones the least. To compare them, a seeded uniform
-// sample of search_rows rows is clustered with each k, and the silhouette taken among silhouette_rows of
-// them, the same rows for every k. Then all rows are clustered. A cluster too small for the sample is not
-// seen there.
+// sample of search_rows rows is clustered with each k (with a quarter of the restarts), and the silhouette
+// taken among silhouette_rows of them, the same rows for every k. Then all rows are clustered. A cluster too
+// small for the sample is not seen there.
 //
 // Throws Error{kUsage} for options out of range, for k above the number of rows or of different rows (the
 // message has that number), and where no k can be chosen; Error{kMismatch} for parts of a row; Error{kFormat}

@@ -113,9 +113,23 @@ TEST(KMeans, EndsAtAFixedPointWhereClustersOverlap) {
 
 // Float32 products of rows this far from zero say nothing about which centre is nearer.
 TEST(KMeans, IsAsExactFarFromZero) {
-  const auto x = blobs(800, 12, 5, 1, 3, 1e5);
-  const KMeans result = kmeans(x, 12, {.k = 5});
-  expect_fixed_point(result, x);
+  const std::size_t d = 100;
+  const auto x = blobs(2000, d, 1, 30, 3, 1e6);
+  KMeans some;
+  some.d = d;
+  some.k = 8;
+  some.centres.assign(x.begin(), x.begin() + 8 * d);
+  const auto assigned = some.assign(x);
+  for (std::size_t i = 0; i < 2000; ++i) {
+    std::vector<double> distances;
+    for (std::size_t c = 0; c < 8; ++c) {
+      distances.push_back(square_distance(std::span(x).subspan(i * d, d), std::span(x).subspan(c * d, d)));
+    }
+    EXPECT_EQ(assigned[i], std::ranges::min_element(distances) - distances.begin()) << i;
+  }
+  const auto apart = blobs(800, 12, 5, 1, 3, 1e5);
+  const KMeans result = kmeans(apart, 12, {.k = 5});
+  expect_fixed_point(result, apart);
   for (std::size_t i = 5; i < 800; ++i) EXPECT_EQ(result.assignments[i], result.assignments[i % 5]);
 }
 
