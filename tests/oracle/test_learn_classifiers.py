@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pomona's heads against scikit-learn's, and its forest against ONNX Runtime."""
+import os
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -99,6 +101,18 @@ def test_forest_is_as_good_as_scikit_learns():
     np.testing.assert_allclose(result["p"].sum(axis=1), 1, atol=1e-5)
     leaves = result["leaves"].reshape(-1, CLASSES)
     np.testing.assert_allclose(leaves.sum(axis=1), 1, atol=1e-5)
+
+
+def test_forest_has_the_same_bits_on_one_core_as_on_all():
+    everywhere = ours("forest", trees=40)
+    allowed = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(allowed)})  # the tool inherits it
+        alone = ours("forest", trees=40)
+    finally:
+        os.sched_setaffinity(0, allowed)
+    for name in ("roots", "feature", "threshold", "left", "right", "leaves", "p"):
+        assert np.array_equal(everywhere[name], alone[name]), name
 
 
 def tree_ensemble(result, d):

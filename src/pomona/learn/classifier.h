@@ -104,10 +104,11 @@ Classifier train_lda(const ClassMoments& moments, std::vector<std::string> label
                      const TrainOptions& options = {});
 Classifier train_lda(const TrainingSet& set, const TrainOptions& options = {});
 
-// Random forest (oneDAL): bootstrap, sqrt(d) features per node, leaves of one row, probabilities averaged.
+// Random forest (oneDAL): bootstrap, sqrt(d) features per node, leaves of one row, probabilities averaged. It
+// keeps all cores busy that the process may use, whatever `threads` says; the result does not depend on them.
 Classifier train_forest(const TrainingSet& set, const TrainOptions& options = {});
 
-// Throws what the trainers throw; `what` names the trainer's input in messages.
+// Throws what the trainers throw.
 void check_training_set(const TrainingSet& set);
 
 }  // namespace pomona

@@ -12,7 +12,7 @@
 namespace pomona {
 namespace {
 
-constexpr std::size_t kBlock = 32;   // columns reduced between two updates of the rest
+constexpr std::size_t kBlock = 16;   // columns reduced between two updates of the rest
 constexpr std::size_t kChunks = 4;   // pieces of a product A x, fixed so that sums do not depend on threads
 constexpr std::size_t kSmall = 192;  // below this size a product is one piece
 

@@ -6,6 +6,7 @@
 #include <map>
 #include <numeric>
 #include <string>
+#include <utility>
 
 #include "pomona/base/error.h"
 #include "pomona/learn/random.h"
@@ -39,14 +40,20 @@ std::vector<int> deal(std::span<const int> classes, std::span<const std::int64_t
   std::vector<Group> gathered = gather(classes, groups);
   Random random(seed);
   random.shuffle(std::span(gathered));
-  std::ranges::stable_sort(gathered, std::greater{}, [](const Group& g) { return g.photos.size(); });
+  std::vector<std::size_t> order(gathered.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  // Largest first; equal ones as shuffled.
+  std::ranges::sort(order, [&](std::size_t a, std::size_t b) {
+    return std::pair(gathered[b].photos.size(), a) < std::pair(gathered[a].photos.size(), b);
+  });
 
   std::map<int, std::size_t> totals;
   for (const int c : classes) ++totals[c];
   std::vector<std::map<int, double>> filled(shares.size());
   std::vector<double> sizes(shares.size());
   std::vector<int> bins(classes.size());
-  for (const Group& group : gathered) {
+  for (const std::size_t at : order) {
+    const Group& group = gathered[at];
     // The bin that lacks most of these classes, in photos, relative to its share; ties by the emptiest bin.
     std::size_t best = 0;
     double best_need = -1e300;
