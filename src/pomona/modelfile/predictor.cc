@@ -84,7 +84,12 @@ struct Predictor::Impl {
   bool needs_components = false;
   bool needs_features = false;
 
-  std::vector<Prediction> answer(std::span<const float> x, std::span<const float> y, std::size_t rows) const;
+  std::size_t width = 0;
+
+  // From features x, components y, or both.
+  void answer(std::span<const float> x, std::span<const float> y, std::size_t rows,
+              std::span<float> numbers) const;
+  Prediction prediction(std::span<const float> numbers) const;
 };
 
 Predictor Predictor::load(const std::filesystem::path& file) {
@@ -97,7 +102,11 @@ Predictor::Predictor(ModelFile model) {
   const auto note = [&](HeadInput on) {
     (on == HeadInput::kFeatures ? impl->needs_features : impl->needs_components) = true;
   };
-  for (const Target& target : model.targets) note(target.on);
+  for (const Target& target : model.targets) {
+    note(target.on);
+    impl->width += static_cast<std::size_t>(target.classifier.classes());
+  }
+  ++impl->width;
   if (model.unknown) note(model.unknown->on);
   impl->model = std::move(model);
   impl_ = std::move(impl);
@@ -113,17 +122,37 @@ bool Predictor::takes_components() const {
   return !impl_->needs_features;
 }
 
-std::vector<Prediction> Predictor::predict(std::span<const float> x, std::size_t rows) const {
-  if (x.size() != rows * static_cast<std::size_t>(dimension())) {
-    throw Error(ErrorCode::kMismatch,
-                "the model takes " + std::to_string(dimension()) + " features per photo, not what was given");
+std::size_t Predictor::width() const {
+  return impl_->width;
+}
+
+void Predictor::predict_numbers(std::span<const float> x, std::size_t rows, std::span<float> numbers) const {
+  if (x.size() != rows * static_cast<std::size_t>(dimension()) || numbers.size() != rows * width()) {
+    throw Error(ErrorCode::kMismatch, "the model takes " + std::to_string(dimension()) +
+                                          " features per photo and gives " + std::to_string(width()) +
+                                          " numbers");
   }
   std::vector<float> y;
   if (impl_->needs_components) {
     y.resize(rows * static_cast<std::size_t>(impl_->model.pca->k()));
     impl_->model.pca->transform(x, rows, y);
   }
-  return impl_->answer(x, y, rows);
+  impl_->answer(x, y, rows, numbers);
+}
+
+Prediction Predictor::prediction(std::span<const float> numbers) const {
+  if (numbers.size() != width()) throw Error(ErrorCode::kMismatch, "not the numbers of one photo");
+  return impl_->prediction(numbers);
+}
+
+std::vector<Prediction> Predictor::predict(std::span<const float> x, std::size_t rows) const {
+  std::vector<float> numbers(rows * width());
+  predict_numbers(x, rows, numbers);
+  std::vector<Prediction> answers;
+  for (std::size_t row = 0; row < rows; ++row) {
+    answers.push_back(impl_->prediction(std::span(numbers).subspan(row * width(), width())));
+  }
+  return answers;
 }
 
 std::vector<Prediction> Predictor::predict_components(std::span<const float> y, std::size_t rows) const {
@@ -134,41 +163,59 @@ std::vector<Prediction> Predictor::predict_components(std::span<const float> y, 
     throw Error(ErrorCode::kMismatch, "the model takes " + std::to_string(impl_->model.pca->k()) +
                                           " components per photo, not what was given");
   }
-  return impl_->answer({}, y, rows);
+  std::vector<float> numbers(rows * width());
+  impl_->answer({}, y, rows, numbers);
+  std::vector<Prediction> answers;
+  for (std::size_t row = 0; row < rows; ++row) {
+    answers.push_back(impl_->prediction(std::span(numbers).subspan(row * width(), width())));
+  }
+  return answers;
 }
 
-std::vector<Prediction> Predictor::Impl::answer(std::span<const float> x, std::span<const float> y,
-                                                std::size_t rows) const {
-  std::vector<Prediction> answers(rows);
+void Predictor::Impl::answer(std::span<const float> x, std::span<const float> y, std::size_t rows,
+                             std::span<float> numbers) const {
   const auto input = [&](HeadInput on) { return on == HeadInput::kFeatures ? x : y; };
-  if (model.unknown) {
-    Distance distance(*model.unknown);
-    const std::span<const float> values = input(model.unknown->on);
-    const auto width = static_cast<std::size_t>(model.unknown->d);
-    for (std::size_t row = 0; row < rows; ++row) {
-      const float away = distance(values.subspan(row * width, width));
-      answers[row].distance = away;
-      // Written so that a distance that is no number counts as unknown.
-      answers[row].unknown = !(static_cast<double>(away) <= model.unknown->threshold);
-    }
-  }
   std::vector<float> p;
+  std::size_t at = 0;
   for (const Target& target : model.targets) {
     const auto classes = static_cast<std::size_t>(target.classifier.classes());
     p.resize(rows * classes);
     target.classifier.probabilities(input(target.on), rows, p);
     for (std::size_t row = 0; row < rows; ++row) {
-      const std::span<const float> own(p.data() + row * classes, classes);
-      const auto best = std::ranges::max_element(own);
-      TargetAnswer answer;
-      answer.best = static_cast<int>(best - own.begin());
-      answer.probability = *best;
-      answer.confident = !answers[row].unknown && static_cast<double>(*best) >= target.confident_threshold;
-      answers[row].targets.push_back(answer);
-      answers[row].probabilities.emplace_back(own.begin(), own.end());
+      std::copy_n(p.data() + row * classes, classes, numbers.data() + row * width + at);
     }
+    at += classes;
   }
-  return answers;
+  for (std::size_t row = 0; row < rows; ++row) numbers[row * width + at] = 0;
+  if (!model.unknown) return;
+  Distance distance(*model.unknown);
+  const std::span<const float> values = input(model.unknown->on);
+  const auto d = static_cast<std::size_t>(model.unknown->d);
+  for (std::size_t row = 0; row < rows; ++row) {
+    numbers[row * width + at] = distance(values.subspan(row * d, d));
+  }
+}
+
+Prediction Predictor::Impl::prediction(std::span<const float> numbers) const {
+  Prediction answer;
+  if (model.unknown) {
+    answer.distance = numbers.back();
+    // Written so that a distance that is no number counts as unknown.
+    answer.unknown = !(static_cast<double>(numbers.back()) <= model.unknown->threshold);
+  }
+  std::size_t at = 0;
+  for (const Target& target : model.targets) {
+    const auto classes = static_cast<std::size_t>(target.classifier.classes());
+    const std::span<const float> own = numbers.subspan(at, classes);
+    at += classes;
+    const auto best = std::ranges::max_element(own);
+    const bool sure = static_cast<double>(*best) >= target.confident_threshold;
+    answer.targets.push_back({.best = static_cast<int>(best - own.begin()),
+                              .probability = *best,
+                              .confident = sure && !answer.unknown});
+    answer.probabilities.emplace_back(own.begin(), own.end());
+  }
+  return answer;
 }
 
 }  // namespace pomona

@@ -49,6 +49,12 @@ class Predictor {
   // From components (rows x k), for reduced datasets. Throws Error{kUsage} where a head needs features.
   std::vector<Prediction> predict_components(std::span<const float> y, std::size_t rows) const;
 
+  // The same in two steps, for those who keep answers in an array: `width` numbers per photo (the classes'
+  // probabilities, target after target, then the distance), and what they mean.
+  std::size_t width() const;
+  void predict_numbers(std::span<const float> x, std::size_t rows, std::span<float> numbers) const;
+  Prediction prediction(std::span<const float> numbers) const;
+
   // True where all heads work on components.
   bool takes_components() const;
 
