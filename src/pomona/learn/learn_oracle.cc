@@ -11,6 +11,7 @@
 #include "pomona/base/paths.h"
 #include "pomona/learn/classifier.h"
 #include "pomona/learn/kmeans.h"
+#include "pomona/learn/metrics.h"
 #include "pomona/learn/pca.h"
 
 namespace {
@@ -160,6 +161,18 @@ Json kmeans(const Json& job, const Path& folder) {
   return answer;
 }
 
+// {"classes"}; truth.i32, p.f32
+Json measure(const Json& job, const Path& folder) {
+  const auto truth = read<std::int32_t>(folder / "truth.i32");
+  const auto p = read<float>(folder / "p.f32");
+  const pomona::Metrics m = pomona::measure(truth, p, numbered_labels(job.at("classes")));
+  Json answer = {
+      {"accuracy", m.accuracy.value}, {"top3", m.top3.value},   {"balanced_accuracy", m.balanced_accuracy},
+      {"macro_f1", m.macro_f1},       {"log_loss", m.log_loss}, {"confusion", m.confusion}};
+  for (const auto& c : m.classes) answer["classes"].push_back({c.precision, c.recall, c.f1, c.support});
+  return answer;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) try {
@@ -172,6 +185,8 @@ int main(int argc, char** argv) try {
     result = pca(job, folder);
   } else if (what == "kmeans") {
     result = kmeans(job, folder);
+  } else if (what == "measure") {
+    result = measure(job, folder);
   } else if (what == "train") {
     result = train(job, folder);
   } else {
