@@ -35,9 +35,16 @@ nlohmann::json load(const std::string& name) {
   }
 }
 
-bool typed(const std::vector<std::string>& arguments, const std::string& flag) {
-  return std::ranges::any_of(arguments,
-                             [&](const std::string& a) { return a == flag || a.starts_with(flag + "="); });
+// Whether an option was typed, in any of its spellings: --components 5, --components=5, -k 5, -k5. A share of
+// the variance takes the place of a number of components, and the other way round.
+bool typed(const std::vector<std::string>& arguments, const std::string& key) {
+  std::vector<std::string> flags = {"--" + key};
+  const bool components = key == "components" || key == "variance";
+  if (components) flags = {"--components", "--variance"};
+  return std::ranges::any_of(arguments, [&](const std::string& a) {
+    if (components && a.starts_with("-k")) return true;
+    return std::ranges::any_of(flags, [&](const std::string& f) { return a == f || a.starts_with(f + "="); });
+  });
 }
 
 }  // namespace
@@ -61,14 +68,14 @@ std::vector<std::string> expand_recipe(std::vector<std::string> arguments) {
   const nlohmann::json recipe = load(name);
   const nlohmann::json needs = recipe.value("needs", nlohmann::json::object());
   for (const auto& [key, sentence] : needs.items()) {
-    if (!typed(arguments, "--" + key)) {
+    if (!typed(arguments, key)) {
       throw Error(ErrorCode::kUsage,
                   "recipe " + name + " needs --" + key + ": " + sentence.get<std::string>());
     }
   }
   for (const auto& [key, value] : recipe["options"].items()) {
     const std::string flag = "--" + key;
-    if (typed(arguments, flag)) continue;
+    if (typed(arguments, key)) continue;
     if (value.is_boolean()) {
       if (value.get<bool>()) arguments.push_back(flag);
     } else {

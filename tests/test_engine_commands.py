@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Recipes, `estimate`, `check`, `doctor` and `models` as a user meets them."""
+import json
+import pathlib
+
+import pytest
+
+from engine_support import make_network, make_photos, parts, record, small, table, vectors
+
+RECIPES = pathlib.Path(__file__).resolve().parents[1] / "recipes"
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory):
+    return make_network(tmp_path_factory.mktemp("network") / "net.onnx", d=64)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    return make_photos(tmp_path_factory.mktemp("photos") / "photos", 120)
+
+
+def test_the_five_recipes_are_there():
+    assert {"resnet50-100", "mobilenetv2-41", "vgg16-block5", "mobilenet-3d", "features-forest"} <= \
+        {p.stem for p in RECIPES.glob("*.json")}
+
+
+@pytest.mark.parametrize("recipe", sorted(p.stem for p in RECIPES.glob("*.json")))
+def test_recipe(pomona, network, photos, tmp_path, recipe):
+    """Its options are all known to `run`; what is typed (a small local network) wins over what it says."""
+    options = json.loads((RECIPES / f"{recipe}.json").read_text())["options"]
+    if "classifier" in options and b"--classifier" not in pomona("run", "--help").stdout:
+        pytest.skip("this build's `run` trains no classifier")
+    k = options.get("components")
+    typed = small(network) + (["-k", "40"] if k and k > 60 else [])
+    if options.get("layer"):
+        typed += ["--layer", "r2"]
+    pomona("run", photos, tmp_path / "out", "--recipe", recipe, *typed)
+    assert record(tmp_path / "out" / "features")["counts"]["written"] == 120
+    if options.get("features-only"):
+        assert not (tmp_path / "out" / "reduced").exists()
+    else:
+        assert vectors(tmp_path / "out" / "reduced", "components").shape == (120, 40 if k > 60 else k)
+    assert (tmp_path / "out" / "reduced.csv").exists() == bool(options.get("one-csv"))
+    if options.get("csv-layout") == "packed":
+        [part] = parts(tmp_path / "out" / "features")
+        assert (tmp_path / "out" / "features" / part).open().readline() == "path,features\n"
+
+
+def test_recipe_from_a_file(pomona, network, photos, tmp_path):
+    (tmp_path / "mine.json").write_text('{"title": "mine", "options": {"components": 2, "labels": "none"}}')
+    pomona("run", photos, tmp_path / "out", f"--recipe={tmp_path / 'mine.json'}", *small(network))
+    assert vectors(tmp_path / "out" / "reduced", "components").shape == (120, 2)
+    assert "label" not in table(tmp_path / "out" / "features").column_names
+    # The invocation is as it was typed, so that it can be typed again.
+    assert f"--recipe={tmp_path / 'mine.json'}" in record(tmp_path / "out" / "features")["invocation"]
+
+
+def test_bad_recipes(pomona, photos, tmp_path):
+    done = pomona("run", photos, tmp_path / "out", "--recipe", "resnet51", code=1)
+    assert all(p.stem.encode() in done.stderr for p in RECIPES.glob("*.json"))
+    (tmp_path / "broken.json").write_text("{")
+    pomona("run", photos, tmp_path / "out", "--recipe", tmp_path / "broken.json", code=1)
+    (tmp_path / "unknown.json").write_text('{"options": {"no-such-option": 1}}')
+    done = pomona("run", photos, tmp_path / "out", "--recipe", tmp_path / "unknown.json", code=2)
+    assert b"no-such-option" in done.stderr
+
+
+def test_typed_short_flag_wins_over_a_recipe(pomona, network, photos, tmp_path):
+    pomona("run", photos, tmp_path / "k", "--recipe", "mobilenet-3d", *small(network), "-k", "7")
+    assert vectors(tmp_path / "k" / "reduced", "components").shape[1] == 7
+    pomona("run", photos, tmp_path / "v", "--recipe", "mobilenet-3d", *small(network), "--variance", "0.99")
+    assert vectors(tmp_path / "v" / "reduced", "components").shape[1] != 3
+
+
+def test_estimate(pomona, network, photos, tmp_path):
+    done = pomona("estimate", photos, *small(network), "--sample", "40", "--json")
+    found = json.loads(done.stdout)
+    assert found["photos"] == 120 and found["listed_all"] and found["sampled"] == 40
+    assert found["source_bytes"] == sum(p.stat().st_size for p in photos.rglob("*.jpg"))
+    assert found["photos_per_second"] > 0 and found["seconds"] > 0 and found["slowest_stage"] in found["stage_ms"]
+    assert found["dimension"] == 64 and found["memory_bytes"] > 10 << 20
+    pomona("featurize", photos, tmp_path / "out", *small(network))
+    written = sum((tmp_path / "out" / p).stat().st_size for p in parts(tmp_path / "out"))
+    assert 0.5 * written < found["output_bytes"] < 2 * written
+    bill = found["bill"]
+    assert bill["currency"] and bill["as_of"] and bill["compute_spot"] <= bill["compute_on_demand"]
+
+    prices = {"currency": "EUR", "as_of": "2030-01-01", "machine": {"name": "own", "vcpus": 1, "on_demand_hour": 3600e6},
+              "storage_gb_month": {"shelf": 1e9}}
+    (tmp_path / "prices.json").write_text(json.dumps(prices))
+    done = pomona("estimate", photos, *small(network), "--prices", tmp_path / "prices.json", "--json")
+    bill = json.loads(done.stdout)["bill"]
+    assert bill["currency"] == "EUR" and bill["as_of"] == "2030-01-01" and bill["compute_on_demand"] > 0
+    assert bill["storage"]["shelf"]["photos_month"] == pytest.approx(found["source_bytes"])
+    shown = pomona("estimate", photos, *small(network)).stdout.decode()
+    for word in ("photos/s", "slowest stage", "time", "memory", "output", "on demand", "spot", "reserved", "a month"):
+        assert word in shown
+    assert not list(tmp_path.glob("pomona-estimate-*"))
+
+
+def test_estimate_of_nothing(pomona, network, tmp_path):
+    (tmp_path / "empty").mkdir()
+    done = pomona("estimate", tmp_path / "empty", *small(network), code=1)
+    assert b"no photos" in done.stderr
+
+
+def test_check(pomona, network, photos, tmp_path):
+    pomona("run", photos, tmp_path / "out", *small(network), "-k", "3", "--rows-per-file", "50")
+    shown = pomona("check", tmp_path / "out").stdout.decode()
+    assert shown.count("none found") == 2 and "120 rows x 64 in 3 parts" in shown and "120 rows x 3" in shown
+    features = tmp_path / "out" / "features"
+    [whole] = json.loads(pomona("check", features, "--json").stdout)
+    assert whole["sound"] and whole["rows"] == 120 and whole["parts"] == 3 and whole["state"] == "finished"
+
+    part = features / parts(features)[1]
+    data = bytearray(part.read_bytes())
+    data[len(data) // 2] ^= 1
+    part.write_bytes(data)
+    done = pomona("check", features, "--json", code=1)
+    [found] = json.loads(done.stdout)
+    assert not found["sound"] and len(found["damage"]) == 1 and part.name in found["damage"][0]
+    part.unlink()
+    [found] = json.loads(pomona("check", features, "--json", code=1).stdout)
+    assert "missing" in found["damage"][0]
+    # The mend: what is missing is made again, and nothing else.
+    pomona("run", photos, tmp_path / "out", *small(network), "-k", "3", "--rows-per-file", "50", "--resume")
+    assert record(features)["counts"]["computed"] == 50
+    pomona("check", tmp_path / "out")
+
+    (features / "_SUCCESS").unlink()
+    [found] = json.loads(pomona("check", features, "--json", code=None).stdout)
+    assert found["state"] == "unfinished"
+
+
+def test_check_of_no_dataset(pomona, photos, tmp_path):
+    for place in (photos, tmp_path / "nowhere"):
+        assert b"no dataset" in pomona("check", place, code=1).stderr
+
+
+def test_doctor(pomona, tmp_path, monkeypatch):
+    shown = pomona("doctor").stdout.decode()
+    assert "BAD" not in shown and "efficientnet-lite0" in shown and "AVX2" in shown
+    assert all(finding["good"] for finding in json.loads(pomona("doctor", "--json").stdout))
+    monkeypatch.setenv("POMONA_HOME", str(tmp_path / "home"))
+    done = pomona("doctor", "--json", code=1)
+    bad = {f["what"]: f for f in json.loads(done.stdout) if not f["good"]}
+    assert set(bad) == {"installed", "inference"} and all(f["mend"] for f in bad.values())
+
+
+def test_models(pomona, network, tmp_path, monkeypatch):
+    shown = pomona("models", "list").stdout.decode()
+    assert all(name in shown for name in ("efficientnet-lite0", "mobilenetv2", "resnet50", "vgg16"))
+    info = pomona("models", "info", "vgg16").stdout.decode()
+    assert all(word in info for word in ("sha256", "licence", "preprocess", "dimension", "url"))
+    assert b"efficientnet-lite0" in pomona("models", "info", "vgg61", code=1).stderr
+    monkeypatch.setenv("POMONA_HOME", str(tmp_path / "home"))
+    pomona("models", "add", "ours", network, "--preprocess", "tf")
+    assert "ours" in pomona("models", "list").stdout.decode()
