@@ -38,6 +38,8 @@ void add_models(CLI::App& app, Action& action);
 void add_datasets(CLI::App& app, Action& action);
 void add_estimate(CLI::App& app, Action& action);
 void add_check(CLI::App& app, Action& action);
+void add_predict(CLI::App& app, Action& action);
+void add_similar(CLI::App& app, Action& action);
 void add_doctor(CLI::App& app, Action& action);
 
 }  // namespace pomona::cli

@@ -8,6 +8,8 @@ int main(int argc, char** argv) {
                                       pomona::cli::add_run,
                                       pomona::cli::add_featurize,
                                       pomona::cli::add_reduce,
+                                      pomona::cli::add_predict,
+                                      pomona::cli::add_similar,
                                       pomona::cli::add_models,
                                       pomona::cli::add_datasets,
                                       pomona::cli::add_estimate,

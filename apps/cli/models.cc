@@ -2,6 +2,7 @@
 #include <fmt/core.h>
 
 #include <CLI/CLI.hpp>
+#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -9,6 +10,7 @@
 #include "pomona/base/error.h"
 #include "pomona/base/text.h"
 #include "pomona/model/registry.h"
+#include "pomona/pipeline/predict.h"
 #include "terminal.h"
 
 namespace pomona::cli {
@@ -66,10 +68,15 @@ void add_models(CLI::App& app, Action& action) {
 
   auto name = std::make_shared<std::string>();
   CLI::App* info = verb->add_subcommand("info", "A network's card");
-  info->add_option("NAME", *name, "A name of the list")->required();
+  info->add_option("NAME", *name, "A name of the list, or a model file (.onnx)")->required();
   info->callback([name, &action] {
     action = [name](const Context&) {
-      print_card(find_model(*name));
+      // A trained model's file has a card of its own.
+      if (std::filesystem::path(*name).extension() == ".onnx") {
+        for (const std::string& line : describe_model_file(load_model(*name))) fmt::print("{}\n", line);
+      } else {
+        print_card(find_model(*name));
+      }
       return kDone;
     };
   });

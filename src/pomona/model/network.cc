@@ -16,6 +16,7 @@
 #include "pomona/base/cpu.h"
 #include "pomona/base/error.h"
 #include "pomona/base/paths.h"
+#include "pomona/model/compiled_cache.h"
 #include "pomona/model/embedded.h"
 #include "pomona/model/graph_cut.h"
 #include "pomona/model/network_file.h"
@@ -138,11 +139,14 @@ nlohmann::json identity(const std::string& sha256, const CutNetwork& cut, const 
   return fields;
 }
 
+ov::AnyMap compile_config(Precision precision, int streams) {
+  return {ov::hint::inference_precision(precision == Precision::kBf16 ? ov::element::bf16 : ov::element::f32),
+          ov::num_streams(streams), ov::inference_num_threads(streams), ov::hint::enable_cpu_pinning(false)};
+}
+
 ov::CompiledModel compile(ov::Core& core, const std::shared_ptr<ov::Model>& model, Precision precision,
                           int streams, bool use_cache) {
-  ov::AnyMap config = {
-      ov::hint::inference_precision(precision == Precision::kBf16 ? ov::element::bf16 : ov::element::f32),
-      ov::num_streams(streams), ov::inference_num_threads(streams), ov::hint::enable_cpu_pinning(false)};
+  const ov::AnyMap config = compile_config(precision, streams);
   if (use_cache) {
     std::error_code error;
     const fs::path folder = cache_home() / "compiled";
@@ -275,7 +279,8 @@ void Network::Impl::finish(const CutNetwork& cut, PreprocessSpec resolved, Preci
 
 Network::Network(std::shared_ptr<const Impl> impl) : impl_(std::move(impl)) {}
 
-Network Network::load_embedded(const onnx::ModelProto& parsed, const NetworkOptions& options) {
+Network Network::load_embedded(const onnx::ModelProto& parsed, const NetworkOptions& options,
+                               const std::string& file_sha256) {
   check(options);
   const Precision precision = resolve_precision(options.precision);
   auto impl = std::make_shared<Impl>();
@@ -288,25 +293,50 @@ Network Network::load_embedded(const onnx::ModelProto& parsed, const NetworkOpti
           "a model file brings its own preprocessing, layer, pool, input size, resize kernel and fit: "
           "leave them out, or name the network itself");
     }
+    impl->name = embedded.name;
+    impl->file = options.model;
+    impl->fingerprint = {embedded.fingerprint.identity, std::string(to_string(precision))};
+    impl->batch = options.batch;
+    impl->streams = options.streams > 0 ? options.streams : cpu_budget();
+    const bool keep = options.compile_cache && !file_sha256.empty();
+    std::string key;
+    if (keep) {
+      key = compiled_key({{"file", file_sha256},
+                          {"identity", embedded.fingerprint.identity_hash()},
+                          {"batch", impl->batch},
+                          {"streams", impl->streams},
+                          {"precision", to_string(precision)}});
+      if (auto cached = load_compiled(impl->core, key, compile_config(precision, impl->streams))) {
+        impl->spec = preprocess_from_json(cached->note.at("preprocess"));
+        impl->map = static_cast<MapLayout>(cached->note.at("map").get<int>());
+        impl->dimension = static_cast<int>(cached->compiled.output().get_shape().at(1));
+        impl->compiled = std::move(cached->compiled);
+        return;
+      }
+    }
     CutOptions cut_options;
     cut_options.layer = embedded.cut;
     cut_options.pool = parse_pool(embedded.fingerprint.identity.at("pool").get<std::string>());
     cut_options.batch = options.batch;
     cut_options.width = embedded.preprocess.width;
     cut_options.height = embedded.preprocess.height;
-    CutNetwork cut =
+    const CutNetwork cut =
         cut_network(read_subgraph(impl->core, parsed, embedded.cut), cut_options, embedded.preprocess);
-    PreprocessSpec spec = resolved_spec(cut, embedded.preprocess);
-    impl->name = embedded.name;
-    impl->file = options.model;
+    const PreprocessSpec spec = resolved_spec(cut, embedded.preprocess);
     const nlohmann::json& stated = embedded.fingerprint.identity;
     nlohmann::json fields = identity(stated.value("network_sha256", ""), cut, spec);
     fields["layer"] = stated.value("layer", "");  // the tensor may have got another name in the file
     if (fields != stated) {
       throw Error(ErrorCode::kFormat, "its fingerprint does not fit its network: the file was changed");
     }
-    impl->fingerprint = {stated, std::string(to_string(precision))};
-    impl->finish(cut, std::move(spec), precision, options);
+    // Two caches of the same would only fill the disk.
+    NetworkOptions own = options;
+    own.compile_cache = options.compile_cache && !keep;
+    impl->finish(cut, spec, precision, own);
+    if (keep) {
+      save_compiled(key, impl->compiled,
+                    {{"preprocess", to_json(spec)}, {"map", static_cast<int>(impl->map)}});
+    }
   });
   return Network(std::move(impl));
 }

@@ -90,8 +90,11 @@ class Network {
   static Network load(const NetworkOptions& options);
 
   // The network embedded in an ONNX file that was parsed before; `options.model` is only its name in
-  // messages. Throws Error{kUsage} where `options` asks for another layer, pool, size or preprocessing.
-  static Network load_embedded(const onnx::ModelProto& parsed, const NetworkOptions& options);
+  // messages. With the file's SHA-256 the compiled network is kept under cache_home() and next time neither
+  // read nor compiled. Throws Error{kUsage} where `options` asks for another layer, pool, size or
+  // preprocessing.
+  static Network load_embedded(const onnx::ModelProto& parsed, const NetworkOptions& options,
+                               const std::string& file_sha256 = {});
 
   int dimension() const;  // d
   int batch() const;

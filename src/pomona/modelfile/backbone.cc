@@ -38,7 +38,7 @@ Network load_network(const ModelFile& model, const NetworkOptions& options) {
   own.batch = options.batch;
   own.streams = options.streams;
   own.compile_cache = options.compile_cache;
-  Network network = Network::load_embedded(*model.backbone.graph, own);
+  Network network = Network::load_embedded(*model.backbone.graph, own, model.sha256);
   if (network.dimension() != model.backbone.dimension) {
     throw Error(ErrorCode::kFormat, (model.file.empty() ? model.name : model.file.string()) +
                                         ": damaged model file: its network gives " +

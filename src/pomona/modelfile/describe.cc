@@ -14,13 +14,13 @@ constexpr std::size_t kColumns = 80;
 class Lines {
  public:
   void add(const std::string& key, const std::string& value) {
-    std::string line = fmt::format("  {:<14} {}", key, value);
+    std::string line = fmt::format("  {:<13} {}", key, value);
     // Words go on below the first one.
     while (line.size() > kColumns) {
       const std::size_t space = line.rfind(' ', kColumns);
-      if (space == std::string::npos || space <= 17) break;
+      if (space == std::string::npos || space <= 16) break;
       lines_.push_back(line.substr(0, space));
-      line = std::string(17, ' ') + line.substr(space + 1);
+      line = std::string(16, ' ') + line.substr(space + 1);
     }
     lines_.push_back(line);
   }

@@ -69,6 +69,7 @@ struct UnknownDetector {
 struct ModelFile {
   std::string name;            // of the model, for people; may be empty
   std::filesystem::path file;  // where it was read from; empty otherwise
+  std::string sha256;          // of the file it was read from; empty otherwise
   Backbone backbone;
   std::optional<Pca> pca;  // must be there where a head or detector works on components
   std::vector<Target> targets;

@@ -9,6 +9,8 @@
 #include <fmt/core.h>
 
 #include "pomona/base/error.h"
+#include "pomona/base/hash.h"
+#include "pomona/base/paths.h"
 #include "pomona/model/embedded.h"
 #include "pomona/model/onnx_graph.h"
 #include "pomona/modelfile/model_file.h"
@@ -327,16 +329,27 @@ ModelFile naming(const std::string& name, const Read& read) {
 
 }  // namespace
 
-ModelFile read_model_file(const std::filesystem::path& file) {
-  return naming(file.string(), [&] {
-    ModelFile model = from_graph(load_onnx(file));
-    model.file = file;
+ModelFile parse_model_file(std::string_view bytes, const std::string& name) {
+  return naming(name, [&] {
+    ModelFile model = from_graph(parse_onnx(bytes));
+    model.sha256 = sha256_hex(bytes);
     return model;
   });
 }
 
-ModelFile parse_model_file(std::string_view bytes, const std::string& name) {
-  return naming(name, [&] { return from_graph(parse_onnx(bytes)); });
+ModelFile read_model_file(const std::filesystem::path& file) {
+  return naming(file.string(), [&] {
+    std::error_code error;
+    if (std::filesystem::is_directory(file, error)) {
+      throw Error(ErrorCode::kFormat, "a folder, not a model file");
+    }
+    const std::string bytes = read_file(file);
+    ModelFile model = from_graph(
+        parse_onnx(bytes, file.has_parent_path() ? file.parent_path() : std::filesystem::path(".")));
+    model.sha256 = sha256_hex(bytes);
+    model.file = file;
+    return model;
+  });
 }
 
 bool is_model_file(const std::filesystem::path& file) {
