@@ -14,6 +14,7 @@ int main(int argc, char** argv) {
                                       pomona::cli::add_datasets,
                                       pomona::cli::add_estimate,
                                       pomona::cli::add_check,
+                                      pomona::cli::add_purge,
                                       pomona::cli::add_doctor,
                                   });
 }
