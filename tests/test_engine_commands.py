@@ -157,3 +157,21 @@ def test_models(pomona, network, tmp_path, monkeypatch):
     monkeypatch.setenv("POMONA_HOME", str(tmp_path / "home"))
     pomona("models", "add", "ours", network, "--preprocess", "tf")
     assert "ours" in pomona("models", "list").stdout.decode()
+
+
+def test_layer_by_the_name_keras_gives_it(pomona, network, photos, tmp_path):
+    """Operations have paths like net_1/last_2/Relu; the layer is `last`, and gives what its last operation gives."""
+    import onnx
+    model = onnx.load(network)
+    names = {"c1": "net_1/last_conv/Conv", "c2": "net_1/last_2/Conv", "r2": "net_1/last_2/Relu"}
+    for node in model.graph.node:
+        for side in (node.input, node.output):
+            for i, name in enumerate(side):
+                side[i] = names.get(name, name)
+    onnx.save(model, tmp_path / "paths.onnx")
+    words = ["featurize", photos, "--limit", "10", *small(tmp_path / "paths.onnx"), "--layer"]
+    pomona(*words, "net_1/last_2/Relu", tmp_path / "full")
+    pomona(*words, "last", tmp_path / "short")
+    assert (vectors(tmp_path / "short") == vectors(tmp_path / "full")).all()
+    done = pomona(*words, "las", tmp_path / "no", code=2)
+    assert b"no layer `las`" in done.stderr

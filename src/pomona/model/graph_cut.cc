@@ -251,10 +251,29 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
   throw Error(ErrorCode::kUsage, text + ". Or `penultimate`, the input of the last dense layer.");
 }
 
+// Whether a node belongs to a layer by its path, as Keras names operations: `vgg16_1/block5_pool_1/MaxPool2d`
+// belongs to the layer block5_pool (Keras counts the uses of a layer).
+bool is_of_layer(std::string_view path, const std::string& layer) {
+  while (true) {
+    const std::string_view part = path.substr(0, path.find('/'));
+    if (part.starts_with(layer)) {
+      std::string_view use = part.substr(layer.size());
+      if (use.empty()) return true;
+      if (use.size() > 1 && use.front() == '_' &&
+          use.find_first_not_of("0123456789", 1) == std::string_view::npos) {
+        return true;
+      }
+    }
+    if (part.size() == path.size()) return false;
+    path.remove_prefix(part.size() + 1);
+  }
+}
+
 Value find_layer(const ov::Model& model, const std::unordered_set<const ov::Node*>& dynamic,
                  const std::string& layer) {
   std::vector<std::string> names;
   std::optional<Value> by_node;
+  std::optional<Value> by_path;  // the last operation of a layer is what it gives
   for (const auto& node : model.get_ordered_ops()) {
     if (!dynamic.contains(node.get()) || is_type(*node, "Result") || is_type(*node, "Parameter")) continue;
     for (const auto& output : node->outputs()) {
@@ -264,8 +283,10 @@ Value find_layer(const ov::Model& model, const std::unordered_set<const ov::Node
       if (!output.get_names().empty()) names.push_back(name_of(output));
     }
     if (node->get_friendly_name() == layer) by_node = node->output(0);
+    if (is_of_layer(node->get_friendly_name(), layer)) by_path = node->output(0);
   }
   if (by_node) return *by_node;
+  if (by_path) return *by_path;
   if (names.empty()) {
     for (const auto& node : model.get_ordered_ops()) {
       if (dynamic.contains(node.get())) names.push_back(node->get_friendly_name());
