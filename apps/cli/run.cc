@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pomona/pipeline/run.h"
 
+#include <fmt/core.h>
+
 #include <CLI/CLI.hpp>
 #include <memory>
 
+#include "classifier_flags.h"
 #include "common.h"
 #include "terminal.h"
 
@@ -18,6 +21,9 @@ struct Flags {
   std::vector<std::string> places;  // SOURCE... DEST
   bool one_csv = false;
   bool features_only = false;
+  ClassifierFlags classifier;
+  bool no_model = false;
+  bool no_report = false;
 };
 
 }  // namespace
@@ -38,7 +44,10 @@ void add_run(CLI::App& app, Action& action) {
   add_reduce_flags(*verb, flags->reduce);
   add_output_flags(*verb, flags->output);
   verb->add_flag("--one-csv", flags->one_csv, "Also DEST/reduced.csv with all rows")->group("Output");
-  verb->add_flag("--features-only", flags->features_only, "No PCA")->group("Output");
+  verb->add_flag("--features-only", flags->features_only, "No PCA, no model, no report")->group("Output");
+  verb->add_flag("--no-model", flags->no_model, "Train no classifier")->group("Output");
+  verb->add_flag("--no-report", flags->no_report, "Write no report.html")->group("Output");
+  add_classifier_flags(*verb, flags->classifier);
   verb->callback([flags, &action] {
     action = [flags](const Context& context) {
       RunOptions options;
@@ -51,11 +60,21 @@ void add_run(CLI::App& app, Action& action) {
       options.saved_pca = flags->reduce.pca;
       options.one_csv = flags->one_csv;
       options.features_only = flags->features_only;
+      options.report = !flags->no_report;
+      if (!flags->no_model && flags->output.labels != "none") {
+        options.train.emplace();
+        apply(flags->classifier, *options.train);
+        // The dataset's label column already comes from the table, where there is one.
+        options.train->data.labels = "folder";
+      }
       ProgressDisplay display("pomona run", context.quiet);
       const RunResult result = run(options, display.hooks(), context.stop);
       display.finish();
       print_featurized(result.features, options.dest + "/features");
       if (result.reduced) print_reduced(*result.reduced, options.dest + "/reduced");
+      if (result.trained) print_trained(*result.trained);
+      if (!result.report.empty()) fmt::print("report    {}\n", result.report);
+      if (result.evaluation) print_evaluation(*result.evaluation, false);
       return exit_for_rejects(result.features, flags->output.max_reject_rate, options.dest + "/features");
     };
   });

@@ -104,16 +104,19 @@ std::vector<DatasetCheck> check_datasets(const std::string& dest, const Hooks& h
     }
   }
   if (checks.empty()) {
-    throw Error(ErrorCode::kNotFound, "there is no dataset at " + place.uri() + ", and none in its features/ or reduced/");
+    throw Error(ErrorCode::kNotFound,
+                "there is no dataset at " + place.uri() + ", and none in its features/ or reduced/");
   }
   return checks;
 }
 
 nlohmann::json to_json(const DatasetCheck& check) {
-  return {{"place", check.place},         {"state", check.state},       {"kind", check.kind},
-          {"parts", check.parts},         {"bytes", check.bytes},       {"rows", check.rows},
-          {"rejected", check.rejected},   {"d", check.d},               {"precision", check.precision},
-          {"identity", check.identity_hash}, {"damage", check.damage},  {"sound", check.sound()}};
+  return {{"place", check.place},         {"state", check.state},
+          {"kind", check.kind},           {"parts", check.parts},
+          {"bytes", check.bytes},         {"rows", check.rows},
+          {"rejected", check.rejected},   {"d", check.d},
+          {"precision", check.precision}, {"identity", check.identity_hash},
+          {"damage", check.damage},       {"sound", check.sound()}};
 }
 
 }  // namespace pomona

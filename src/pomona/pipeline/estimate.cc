@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <cstdlib>
 #include <filesystem>
 #include <random>
 #include <vector>
@@ -12,31 +11,12 @@
 #include "pomona/base/cpu.h"
 #include "pomona/base/error.h"
 #include "pomona/base/paths.h"
+#include "pomona/pipeline/scratch_folder.h"
 
 namespace pomona {
 namespace {
 
 namespace fs = std::filesystem;
-
-// A folder of its own that goes when we go.
-class ScratchFolder {
- public:
-  ScratchFolder() {
-    std::string name = (fs::temp_directory_path() / "pomona-estimate-XXXXXX").string();
-    if (mkdtemp(name.data()) == nullptr) throw Error(ErrorCode::kIo, "cannot make a folder in " + fs::temp_directory_path().string());
-    path_ = name;
-  }
-  ~ScratchFolder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  ScratchFolder(const ScratchFolder&) = delete;
-  ScratchFolder& operator=(const ScratchFolder&) = delete;
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
 
 double price(const nlohmann::json& prices, const char* group, const char* key) {
   const auto at = prices.find(group);
@@ -138,10 +118,12 @@ Estimate estimate(const EstimateOptions& options, const Hooks& hooks, std::stop_
   }
   result.photos_per_second = worker_seconds > 0 ? n * result.threads / worker_seconds : 0;
   const auto all = static_cast<double>(result.photos);
-  result.seconds = (result.photos_per_second > 0 ? all / result.photos_per_second : 0) + run.first_vector_seconds;
+  result.seconds =
+      (result.photos_per_second > 0 ? all / result.photos_per_second : 0) + run.first_vector_seconds;
   std::uint64_t output = 0;
   for (const auto& file : fs::recursive_directory_iterator(featurize_options.dest)) {
-    if (file.is_regular_file() && file.path().filename().string().starts_with("part-")) output += file.file_size();
+    if (file.is_regular_file() && file.path().filename().string().starts_with("part-"))
+      output += file.file_size();
   }
   result.output_bytes = static_cast<double>(output) / n * all;
   result.source_bytes = known_bytes;

@@ -23,6 +23,7 @@
 #include "pomona/pipeline/label_table.h"
 #include "pomona/pipeline/labels.h"
 #include "pomona/pipeline/moment_sequence.h"
+#include "pomona/pipeline/network_record.h"
 #include "pomona/pipeline/part_sequence.h"
 #include "pomona/pipeline/photo_feed.h"
 #include "pomona/pipeline/resume_plan.h"
@@ -160,7 +161,7 @@ void FeaturizeJob::open() {
   }
   record_.begin("open network", elapsed());
   options_.network.streams = workers_;
-  network_ = Network::load(options_.network);
+  network_ = options_.loaded ? *options_.loaded : Network::load(options_.network);
   record_.end("open network", elapsed());
 
   schema_.d = network_->dimension();
@@ -600,6 +601,7 @@ FeaturizeResult FeaturizeJob::finish() {
                         {"finished", utc_now()},
                         {"machine", machine_record()},
                         {"model", network_->name()},
+                        {"network", to_json(options_.network)},
                         {"fingerprint", to_json(network_->fingerprint())},
                         {"preprocess", to_json(network_->preprocess())},
                         {"header", header_},

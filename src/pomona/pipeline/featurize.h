@@ -22,6 +22,7 @@ struct FeaturizeOptions {
   ListingOptions listing;
   std::string dest;  // folder or URI of the dataset
   NetworkOptions network;
+  std::optional<Network> loaded;           // a network that is open already, in place of `network`
   std::string labels = "folder";  // folder | none | TABLE[:COLUMN]
   Format format = Format::kParquet;
   bool csv_packed = false;                      // CSV: the vector as one column of lists, see Schema

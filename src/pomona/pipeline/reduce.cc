@@ -93,6 +93,9 @@ ReduceResult reduce(const ReduceOptions& options, const Hooks& hooks, std::stop_
   const nlohmann::json fingerprint =
       features.run().is_object() ? features.run().value("fingerprint", nlohmann::json()) : nlohmann::json();
 
+  const nlohmann::json network =
+      features.run().is_object() ? features.run().value("network", nlohmann::json()) : nlohmann::json();
+
   ReduceResult result;
   result.rows = features.rows();
   result.d = features.schema().d;
@@ -192,6 +195,7 @@ ReduceResult reduce(const ReduceOptions& options, const Hooks& hooks, std::stop_
        {"finished", utc_now()},
        {"machine", machine_record()},
        {"fingerprint", fingerprint},
+       {"network", network},
        {"header", header},
        {"invocation", options.invocation},
        {"pca",

@@ -1,9 +1,45 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pomona/pipeline/run.h"
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 #include <utility>
 
+#include "pomona/base/error.h"
+#include "pomona/pipeline/report.h"
+#include "pomona/storage/store.h"
+
 namespace pomona {
+namespace {
+
+// A model where the photos have labels. Photos without are no failure: the tables are what was asked for.
+void train_and_judge(const RunOptions& options, RunResult& result, const Hooks& hooks,
+                     const std::stop_token& stop) {
+  TrainingOptions train_options = *options.train;
+  train_options.data.source = options.dest + "/features";
+  train_options.output = options.dest + "/model.onnx";
+  train_options.overwrite = true;
+  train_options.threads = options.featurize.threads;
+  train_options.invocation = options.featurize.invocation;
+  try {
+    result.trained = train(train_options, hooks, stop);
+    if (result.trained->held_for_test == 0) return;
+    EvaluationOptions evaluation_options;
+    evaluation_options.model = train_options.output;
+    evaluation_options.data = train_options.data;
+    result.evaluation = evaluate(evaluation_options, hooks, stop);
+    Store::open(options.dest).write("evaluation.json", to_json(*result.evaluation).dump(2) + "\n");
+  } catch (const Error& error) {
+    const bool no_labels = error.code() == ErrorCode::kUsage || error.code() == ErrorCode::kFormat ||
+                           error.code() == ErrorCode::kUnavailable;
+    if (!no_labels) throw;
+    if (hooks.note) hooks.note(std::string("no model was made: ") + error.what());
+  }
+}
+
+}  // namespace
 
 RunResult run(const RunOptions& options, const Hooks& hooks, std::stop_token stop) {
   RunResult result;
@@ -13,6 +49,10 @@ RunResult run(const RunOptions& options, const Hooks& hooks, std::stop_token sto
   result.features = featurize(featurize_options, hooks, stop);
   if (options.features_only || result.features.written == 0) return result;
 
+#ifdef __GLIBC__
+  // What the workers' arenas keep would stand beside what reducing needs, and raise the peak.
+  malloc_trim(0);
+#endif
   ReduceOptions reduce_options;
   reduce_options.features = featurize_options.dest;
   reduce_options.dest = options.dest + "/reduced";
@@ -28,6 +68,8 @@ RunResult run(const RunOptions& options, const Hooks& hooks, std::stop_token sto
   reduce_options.moments = std::exchange(result.features.moments, {});
   reduce_options.invocation = featurize_options.invocation;
   result.reduced = reduce(reduce_options, hooks, stop);
+  if (options.train) train_and_judge(options, result, hooks, stop);
+  if (options.report) result.report = write_report({.dest = options.dest, .title = {}}, hooks, stop);
   return result;
 }
 

@@ -6,28 +6,36 @@
 #include <string>
 
 #include "pomona/base/progress.h"
+#include "pomona/pipeline/evaluate.h"
 #include "pomona/pipeline/featurize.h"
 #include "pomona/pipeline/reduce.h"
+#include "pomona/pipeline/train.h"
 
 namespace pomona {
 
 struct RunOptions {
-  std::string dest;             // features/, reduced/, pca/ go below it
-  FeaturizeOptions featurize;   // its dest is set here
+  std::string dest;            // features/, reduced/, pca/ go below it
+  FeaturizeOptions featurize;  // its dest is set here
   PcaOptions pca{.k = {}, .variance = 0.95, .center = true};
-  std::optional<std::string> saved_pca;  // apply this PCA instead of fitting one
-  bool one_csv = false;                  // also DEST/reduced.csv
-  bool features_only = false;            // no PCA
+  std::optional<std::string> saved_pca;       // apply this PCA instead of fitting one
+  bool one_csv = false;                       // also DEST/reduced.csv
+  bool features_only = false;                 // no PCA, no model, no report
+  std::optional<TrainingOptions> train = {};  // its source and output are set here; none = no model
+  bool report = true;                         // DEST/report.html
 };
 
 struct RunResult {
   FeaturizeResult features;
   std::optional<ReduceResult> reduced;
+  std::optional<TrainingResult> trained;  // where photos have labels of two classes or more
+  std::optional<Evaluation> evaluation;   // where there is a Test split
+  std::string report;                     // the file; empty where none was asked for
 };
 
-// The whole chain: photos -> DEST/features -> DEST/pca/pca.bin and DEST/reduced. The PCA comes from the moments
-// that featurizing kept: the photos and the features are passed over once.
-// Throws Error as featurize() and reduce() do; what was finished before stays and --resume goes on from it.
+// The whole chain: photos -> DEST/features -> DEST/pca/pca.bin and DEST/reduced -> DEST/model.onnx and
+// DEST/evaluation.json where there are labels -> DEST/report.html. The PCA comes from the moments that
+// featurizing kept: the photos are passed over once. Throws Error as
+// featurize() and reduce() do; what was finished before stays and --resume goes on from it.
 RunResult run(const RunOptions& options, const Hooks& hooks, std::stop_token stop = {});
 
 }  // namespace pomona

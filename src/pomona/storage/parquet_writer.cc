@@ -3,6 +3,7 @@
 #include <arrow/array/builder_binary.h>
 #include <arrow/array/builder_primitive.h>
 #include <arrow/buffer.h>
+#include <arrow/memory_pool.h>
 #include <arrow/type.h>
 #include <parquet/arrow/writer.h>
 #include <parquet/properties.h>
@@ -31,6 +32,7 @@ std::shared_ptr<arrow::Schema> arrow_schema(const Schema& schema) {
 // Vectors have next to no repeated values: a dictionary or least and greatest values would only cost time.
 std::shared_ptr<parquet::WriterProperties> file_properties(const std::string& vector_column) {
   parquet::WriterProperties::Builder builder;
+  builder.memory_pool(arrow::system_memory_pool());
   builder.compression(parquet::Compression::SNAPPY)->version(parquet::ParquetVersion::PARQUET_2_6);
   builder.disable_dictionary()->max_row_group_length(INT64_MAX);
   builder.enable_dictionary("label")
@@ -83,7 +85,7 @@ class ParquetWriter final : public BlockWriter {
   ParquetWriter(std::shared_ptr<arrow::io::OutputStream> stream, const Schema& schema)
       : schema_(schema), arrow_schema_(arrow_schema(schema)), stream_(std::move(stream)) {
     writer_ =
-        take(parquet::arrow::FileWriter::Open(*arrow_schema_, arrow::default_memory_pool(), stream_,
+        take(parquet::arrow::FileWriter::Open(*arrow_schema_, arrow::system_memory_pool(), stream_,
                                               file_properties(schema.vector_column), arrow_properties()),
              kWhat);
   }

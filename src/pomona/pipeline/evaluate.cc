@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "pomona/pipeline/evaluate.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "pomona/base/error.h"
+#include "pomona/model/fingerprint.h"
+
+namespace pomona {
+namespace {
+
+LabelledVectors load(const EvaluationOptions& options, const ModelFile& model, const Hooks& hooks,
+                     std::stop_token stop) {
+  LabelledVectorsOptions data_options = options.data;
+  const Store place = Store::open(data_options.source);
+  const auto absent = [](const Store& store) { return dataset_state(store) == DatasetState::kAbsent; };
+  if (dataset_state(place) == DatasetState::kForeign && absent(place.at("features"))) {
+    NetworkOptions network = data_options.featurize.network;
+    network.streams = options.threads;
+    data_options.featurize.threads = options.threads;
+    data_options.featurize.loaded = load_network(model, network);
+  }
+  LabelledVectors data = load_labelled_vectors(data_options, hooks, std::move(stop));
+  if (data.run.is_object() && data.run.contains("fingerprint") && data.run["fingerprint"].is_object()) {
+    const auto warning =
+        require_same(model.backbone.fingerprint, options.model,
+                     fingerprint_from_json(data.run["fingerprint"]), data.source, options.strict);
+    if (warning && hooks.warning) hooks.warning(*warning);
+  }
+  return data;
+}
+
+// Keeps the rows that are asked for, in place.
+std::string keep_split(LabelledVectors& data, const std::optional<std::string>& wanted) {
+  const bool has_test =
+      std::ranges::find(data.splits, std::optional<std::string>("Test")) != data.splits.end();
+  const std::string split = wanted.value_or(has_test ? "Test" : "all");
+  if (split == "all") return split;
+  const auto d = static_cast<std::size_t>(data.d);
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < data.n; ++i) {
+    if (data.splits[i] != split) continue;
+    if (kept != i) {
+      std::copy_n(data.x.begin() + static_cast<std::ptrdiff_t>(i * d), d,
+                  data.x.begin() + static_cast<std::ptrdiff_t>(kept * d));
+      data.paths[kept] = std::move(data.paths[i]);
+      for (TargetLabels& target : data.targets) target.y[kept] = target.y[i];
+    }
+    ++kept;
+  }
+  if (kept == 0) {
+    throw Error(ErrorCode::kUsage, data.source + " has no photos of the split '" + split +
+                                       "'. --split takes Training, Validation, Test or all.");
+  }
+  data.n = kept;
+  data.x.resize(kept * d);
+  data.paths.resize(kept);
+  for (TargetLabels& target : data.targets) target.y.resize(kept);
+  return split;
+}
+
+TargetEvaluation evaluate_target(std::size_t t, const Target& target, const TargetLabels& labels,
+                                 const LabelledVectors& data, const std::vector<Prediction>& predictions,
+                                 std::size_t most_mistakes) {
+  TargetEvaluation result;
+  result.target = target.name;
+  std::vector<int> known;  // the data's class -> the model's
+  for (const std::string& label : labels.labels) {
+    const auto at = std::ranges::find(target.classifier.labels, label);
+    known.push_back(
+        at == target.classifier.labels.end() ? -1 : static_cast<int>(at - target.classifier.labels.begin()));
+  }
+  std::vector<int> truth;
+  std::vector<float> probabilities;
+  std::uint64_t confident = 0;
+  std::uint64_t confident_right = 0;
+  for (std::size_t i = 0; i < data.n; ++i) {
+    if (labels.y[i] < 0) continue;
+    const int right = known[static_cast<std::size_t>(labels.y[i])];
+    if (right < 0) {
+      ++result.foreign;
+      continue;
+    }
+    const TargetAnswer& answer = predictions[i].targets[t];
+    truth.push_back(right);
+    probabilities.insert(probabilities.end(), predictions[i].probabilities[t].begin(),
+                         predictions[i].probabilities[t].end());
+    if (answer.confident) ++confident, confident_right += answer.best == right;
+    if (answer.best != right) {
+      result.mistakes.push_back({data.paths[i], target.classifier.labels[static_cast<std::size_t>(right)],
+                                 target.classifier.labels[static_cast<std::size_t>(answer.best)],
+                                 answer.probability});
+    }
+  }
+  if (truth.empty()) {
+    throw Error(ErrorCode::kFormat,
+                "no photo of " + data.source + " has a class that the model knows for '" + target.name + "'");
+  }
+  result.metrics = measure(truth, probabilities, target.classifier.labels);
+  result.confident = static_cast<double>(confident) / static_cast<double>(truth.size());
+  result.confident_precision =
+      confident == 0 ? 0 : static_cast<double>(confident_right) / static_cast<double>(confident);
+  std::ranges::stable_sort(result.mistakes, std::greater{}, &Mistake::probability);
+  if (result.mistakes.size() > most_mistakes) result.mistakes.resize(most_mistakes);
+  return result;
+}
+
+}  // namespace
+
+Evaluation evaluate(const EvaluationOptions& options, const Hooks& hooks, std::stop_token stop) {
+  const Predictor predictor = Predictor::load(options.model);
+  const ModelFile& model = predictor.model();
+  LabelledVectors data = load(options, model, hooks, std::move(stop));
+  Evaluation result;
+  result.split = keep_split(data, options.split);
+  result.rejected = data.rejected;
+  const std::vector<Prediction> predictions = data.schema.vector_column == "components"
+                                                  ? predictor.predict_components(data.x, data.n)
+                                                  : predictor.predict(data.x, data.n);
+  const auto unknown = std::ranges::count_if(predictions, &Prediction::unknown);
+  result.unknown = data.n == 0 ? 0 : static_cast<double>(unknown) / static_cast<double>(data.n);
+  for (std::size_t t = 0; t < model.targets.size(); ++t) {
+    const auto labels = std::ranges::find(data.targets, model.targets[t].name, &TargetLabels::name);
+    if (labels == data.targets.end()) {
+      // A model of one target needs no name for it: folders and columns both say what it is.
+      if (model.targets.size() == 1 && data.targets.size() == 1) {
+        result.targets.push_back(
+            evaluate_target(t, model.targets[t], data.targets.front(), data, predictions, options.mistakes));
+        continue;
+      }
+      throw Error(ErrorCode::kUsage, "the labels say nothing about '" + model.targets[t].name +
+                                         "', which the model tells. Name a table that does with --labels.");
+    }
+    result.targets.push_back(
+        evaluate_target(t, model.targets[t], *labels, data, predictions, options.mistakes));
+  }
+  return result;
+}
+
+nlohmann::json to_json(const Evaluation& evaluation) {
+  nlohmann::json all = nlohmann::json::array();
+  for (const TargetEvaluation& target : evaluation.targets) {
+    nlohmann::json one = to_json(target.metrics);
+    one["target"] = target.target;
+    one["confident"] = target.confident;
+    one["confident_precision"] = target.confident_precision;
+    one["foreign"] = target.foreign;
+    one["mistakes"] = nlohmann::json::array();
+    for (const Mistake& mistake : target.mistakes) {
+      one["mistakes"].push_back({{"path", mistake.path},
+                                 {"label", mistake.label},
+                                 {"predicted", mistake.predicted},
+                                 {"probability", mistake.probability}});
+    }
+    all.push_back(std::move(one));
+  }
+  nlohmann::json json = all.empty() ? nlohmann::json::object() : all.front();
+  json["split"] = evaluation.split;
+  json["rejected"] = evaluation.rejected;
+  json["unknown"] = evaluation.unknown;
+  if (all.size() > 1) json["targets"] = std::move(all);
+  return json;
+}
+
+}  // namespace pomona
