@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Photos with labels -> model file -> figures, as a user runs it."""
+import json
+import os
+import pathlib
+import subprocess
+
+import numpy as np
+import pytest
+from PIL import Image
+
+COLOURS = {"Apple": (200, 30, 40), "Lemon": (240, 220, 40), "Plum": (90, 30, 120)}
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """120 small photos of three coloured discs on white, Training and Test."""
+    folder = tmp_path_factory.mktemp("photos")
+    random = np.random.default_rng(1)
+    yy, xx = np.mgrid[0:64, 0:64]
+    for name, colour in COLOURS.items():
+        for i in range(40):
+            disc = (xx - 32 - random.integers(-6, 7)) ** 2 + (yy - 32 - random.integers(-6, 7)) ** 2 < random.integers(14, 26) ** 2
+            pixels = np.full((64, 64, 3), 255, np.int16)
+            pixels[disc] = np.array(colour) + random.integers(-25, 26, 3)
+            pixels = np.clip(pixels + random.integers(-4, 5, pixels.shape), 0, 255).astype(np.uint8)
+            place = folder / ("Test" if i % 4 == 3 else "Training") / name
+            place.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(place / f"{i}.jpg", quality=90)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def results(pomona, photos, tmp_path_factory):
+    out = tmp_path_factory.mktemp("out") / "results"
+    done = pomona("run", photos, out, "--input-size", "96", "-q")
+    return out, done.stdout.decode()
+
+
+def test_run_ends_in_a_model_and_a_report(pomona, results):
+    out, printed = results
+    assert (out / "model.onnx").exists() and (out / "report.html").exists()
+    figures = json.loads((out / "evaluation.json").read_text())
+    assert figures["split"] == "Test" and figures["photos"] == 30
+    assert figures["accuracy"] >= 0.9
+    assert f"{100 * figures['accuracy']:.2f} % of 30 Test photos right" in printed
+    assert sorted(figures["classes"]) == sorted(COLOURS)
+    html = (out / "report.html").read_text()
+    assert "http://" not in html.replace("http://www.w3.org", "") or "src=\"http" not in html
+
+
+@pytest.mark.parametrize("classifier", ["logistic", "lda", "forest"])
+def test_every_classifier_tells_the_fruit(pomona, results, tmp_path, classifier):
+    model = tmp_path / "model.onnx"
+    pomona("train", results[0], "-o", model, "--classifier", classifier, "--head-components", "20")
+    figures = json.loads(pomona("evaluate", model, results[0], "--json", "-q").stdout)
+    assert figures["accuracy"] >= 0.9, figures["confusion"]
+    assert np.sum(figures["confusion"]) == 30
+
+
+def test_the_same_seed_gives_the_same_model_for_any_number_of_threads(pomona, results, tmp_path):
+    answers = []
+    for threads in ("1", "2"):
+        model = tmp_path / f"{threads}.onnx"
+        pomona("train", results[0], "-o", model, "--threads", threads)
+        answers.append(json.loads(pomona("evaluate", model, results[0], "--json", "-q").stdout))
+    assert answers[0] == answers[1]
+
+
+def test_select_tries_three_and_marks_the_best(pomona, results, tmp_path):
+    printed = pomona("train", results[0], "-o", tmp_path / "m.onnx", "--select", "--folds", "3").stdout.decode()
+    lines = [line for line in printed.splitlines() if " log loss " in line and " on " in line]
+    assert len(lines) == 3 and sum("*" in line for line in lines) == 1
+    assert "3 folds" in printed
+
+
+def test_two_targets_from_a_table(pomona, photos, results, tmp_path):
+    table = tmp_path / "labels.csv"
+    rows = ["path,variety,ripeness"]
+    for path in sorted(photos.rglob("*.jpg")):
+        name = path.parent.name
+        rows.append(f'{path},{name},{"ripe" if name == "Plum" else "unripe"}')
+    table.write_text("\n".join(rows) + "\n")
+    model = tmp_path / "two.onnx"
+    printed = pomona("train", results[0], "-o", model, "--labels", f"{table}:variety,ripeness").stdout.decode()
+    assert "variety: logistic" in printed and "ripeness: logistic" in printed
+    figures = json.loads(pomona("evaluate", model, results[0], "--labels", f"{table}:variety,ripeness", "--json", "-q").stdout)
+    assert [one["target"] for one in figures["targets"]] == ["variety", "ripeness"]
+    assert figures["targets"][1]["accuracy"] >= 0.9
+    photo = next((photos / "Test" / "Plum").glob("*.jpg"))
+    answer = json.loads(pomona("predict", model, photo, "--json").stdout.splitlines()[0])
+    assert "ripe" in json.dumps(answer) and "Plum" in json.dumps(answer)
+
+
+def test_groups_stay_on_one_side(pomona, results, tmp_path):
+    pomona("train", results[0], "-o", tmp_path / "g.onnx", "--groups", r"/(\w+)/\d\d?\.jpg", code=None)
+    bad = pomona("train", results[0], "-o", tmp_path / "g2.onnx", "--groups", "nowhere-to-be-found", code=2)
+    assert "matches no path" in bad.stderr.decode()
+
+
+def test_bad_input_is_named_and_nothing_is_overwritten(pomona, photos, results, tmp_path):
+    model = tmp_path / "model.onnx"
+    model.write_bytes(b"mine")
+    refused = pomona("train", results[0], "-o", model, code=1)
+    assert "--overwrite" in refused.stderr.decode() and model.read_bytes() == b"mine"
+
+    table = tmp_path / "none.csv"
+    table.write_text("path,label\nnot-there.jpg,Apple\n")
+    nothing = pomona("train", results[0], "-o", tmp_path / "x.onnx", "--labels", table, code=1)
+    assert "match no photo" in nothing.stderr.decode()
+
+    one = tmp_path / "one" / "Apple"
+    one.mkdir(parents=True)
+    for path in list((photos / "Training" / "Apple").glob("*.jpg"))[:4]:
+        os.link(path, one / path.name)
+    single = pomona("train", tmp_path / "one", "-o", tmp_path / "x.onnx", "--input-size", "96", code=2)
+    assert "one class" in single.stderr.decode()
+    assert not (tmp_path / "x.onnx").exists()
+
+    other = tmp_path / "other"
+    pomona("featurize", photos, other, "--input-size", "64", "-q")
+    good = tmp_path / "good.onnx"
+    pomona("train", results[0], "-o", good)
+    mismatch = pomona("evaluate", good, other, code=1)
+    assert "input" in mismatch.stderr.decode() and "64" in mismatch.stderr.decode() and "96" in mismatch.stderr.decode()
+
+
+def test_augment_trains_on_made_photos_too(pomona, photos, tmp_path):
+    printed = pomona("train", photos, "-o", tmp_path / "a.onnx", "--augment", "textures", "--input-size", "96").stdout.decode()
+    assert "90 photos and 90 made from them" in printed
+    assert "30 Test photos not looked at" in printed
