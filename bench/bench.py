@@ -170,7 +170,8 @@ def peak_rss(words):
 
 
 def memory(bin_folder, folder, scratch):
-    """The default network at 128, the whole of `run`; the same photos under many names (hard links)."""
+    """The default network at 128; the same photos under many names (hard links). peak_rss_* is what must stay flat:
+    photos to features and moments. Then features to components, which reads one row group per thread."""
     sample = sorted(folder.rglob("*.jpg"))
     links = scratch / "links"
     for i in range(LARGE_RUN):
@@ -178,12 +179,16 @@ def memory(bin_folder, folder, scratch):
         if i % 1000 == 0:
             place.mkdir(parents=True)
         os.link(sample[i % len(sample)], place / f"{i}.jpg")
-    peaks = {}
-    for count in (SMALL_RUN, LARGE_RUN):
-        peaks[count] = peak_rss([bin_folder / "pomona", "run", links, scratch / f"run-{count}", "--input-size", 128,
-                                 "--limit", count, "-k", 100, "-q"])
-        bench(f"peak_rss_{count}", peaks[count], "MiB", 0)
-    bench("peak_rss_growth", peaks[LARGE_RUN] / peaks[SMALL_RUN], "x")
+    jobs = {"peak_rss": lambda count: ["featurize", links, scratch / f"features-{count}", "--input-size", 128,
+                                       "--limit", count, "-q"],
+            "peak_rss_reduce": lambda count: ["reduce", scratch / f"features-{count}", scratch / f"reduced-{count}",
+                                              "-k", 100, "-q"]}
+    for name, job in jobs.items():
+        peaks = {}
+        for count in (SMALL_RUN, LARGE_RUN):
+            peaks[count] = peak_rss([bin_folder / "pomona", *job(count)])
+            bench(f"{name}_{count}", peaks[count], "MiB", 0)
+        bench(f"{name}_growth", peaks[LARGE_RUN] / peaks[SMALL_RUN], "x")
 
 
 def others(bin_folder, script, argument=None):
