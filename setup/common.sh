@@ -2,7 +2,8 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-say() { printf '\033[1m%5ds\033[0m  %s\n' "$SECONDS" "$*"; }
+if [ -t 1 ]; then bold=$'\033[1m' plain=$'\033[0m'; else bold='' plain=''; fi
+say() { printf '%s%5ds%s  %s\n' "$bold" "$SECONDS" "$plain" "$*"; }
 die() {
   printf 'set-up stopped: %s\n' "$*" >&2
   exit 1

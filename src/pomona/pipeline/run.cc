@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pomona/pipeline/run.h"
 
-#ifdef __GLIBC__
-#include <malloc.h>
-#endif
-
 #include <utility>
 
 #include "pomona/base/error.h"
@@ -49,10 +45,6 @@ RunResult run(const RunOptions& options, const Hooks& hooks, std::stop_token sto
   result.features = featurize(featurize_options, hooks, stop);
   if (options.features_only || result.features.written == 0) return result;
 
-#ifdef __GLIBC__
-  // What the workers' arenas keep would stand beside what reducing needs, and raise the peak.
-  malloc_trim(0);
-#endif
   ReduceOptions reduce_options;
   reduce_options.features = featurize_options.dest;
   reduce_options.dest = options.dest + "/reduced";
