@@ -18,6 +18,7 @@ if [ "$kind" = fast ]; then
     build/Testing/Temporary/LastTest.log
   marks='not slow'
 else
+  setup/versitygw.sh
   marks='slow'
 fi
 say "whole-program and oracle tests ($kind)"

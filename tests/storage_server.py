@@ -13,10 +13,13 @@ SECRET_KEY = "testsecret"
 
 
 def find_versitygw():
-    """The program's path, or None: in POMONA_VERSITYGW, PATH or Go's bin folder."""
+    """The program's path, or None: in POMONA_VERSITYGW, .venv, PATH or Go's bin folder."""
     given = os.environ.get("POMONA_VERSITYGW") or shutil.which("versitygw")
     if given:
         return given
+    ours = Path(__file__).resolve().parent.parent / ".venv" / "bin" / "versitygw"
+    if ours.exists():
+        return str(ours)
     beside = Path(os.environ.get("GOPATH", Path.home() / "go")) / "bin" / "versitygw"
     return str(beside) if beside.exists() else None
 

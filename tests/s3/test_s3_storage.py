@@ -16,9 +16,10 @@ import storage_server  # noqa: E402
 
 TOOL = Path(os.environ.get("POMONA_BUILD", ROOT / "build")) / "bin" / "pomona-storage-tool"
 pytestmark = [
+    pytest.mark.slow,  # its server is built by `make test-slow`
     pytest.mark.skipif(not TOOL.exists(), reason=f"{TOOL} is not built"),
     pytest.mark.skipif(storage_server.find_versitygw() is None,
-                       reason="versitygw is missing: go install github.com/versity/versitygw/cmd/versitygw@latest"),
+                       reason="versitygw is missing: setup/versitygw.sh builds it where there is Go"),
 ]
 
 
