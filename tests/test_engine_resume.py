@@ -39,7 +39,8 @@ def assert_same_results(found, expected):
 def test_killed_at_ten_random_moments(pomona, photos, tmp_path):
     """The default network, in parts of 32 photos: each run is killed somewhere, then goes on."""
     dest = tmp_path / "results"
-    words = ["run", photos, dest, "--input-size", "96", "--rows-per-file", "32", "-k", "20", "-q"]
+    words = ["run", photos, dest, "--input-size", "96", "--rows-per-file", "32", "-k", "20", "--no-model",
+             "--no-report", "-q"]
     pomona(*words)  # also warms the compiled network's cache
     shutil.rmtree(dest)
     begin = time.monotonic()
@@ -51,11 +52,20 @@ def test_killed_at_ten_random_moments(pomona, photos, tmp_path):
 
     moments = random.Random(20260101)
     killed = reused = midway = 0
-    for _ in range(10):
+    for _ in range(30):
+        if killed == 10:
+            break
         process = pomona.start(*words)
         time.sleep(moments.uniform(0.02, 0.95) * whole)
         process.send_signal(signal.SIGKILL)
-        killed += process.wait() == -signal.SIGKILL
+        if process.wait() != -signal.SIGKILL:
+            # The machine is quicker now than when the whole run was timed: that was no kill.
+            whole *= 0.8
+            shutil.rmtree(dest)
+            continue
+        killed += 1
+        if not dest.exists():
+            continue
         finished = (dest / "features" / "_SUCCESS").exists()
         rows, count = published(dest / "features") if not finished else (480, parts_there)
         midway += 0 < count < parts_there
@@ -68,7 +78,7 @@ def test_killed_at_ten_random_moments(pomona, photos, tmp_path):
         assert counts["written"] == counts["reused"] + counts["computed"] == 480
         reused += counts["reused"]
         shutil.rmtree(dest)
-    assert killed >= 8
+    assert killed == 10
     assert midway >= 2, "the moments must hit runs that had published some parts"
     assert reused > 0
 

@@ -16,8 +16,6 @@
 #include "pomona/base/cpu.h"
 #include "pomona/base/error.h"
 #include "pomona/base/text.h"
-#include "pomona/image/decode.h"
-#include "pomona/image/resize.h"
 #include "pomona/pipeline/block_assembler.h"
 #include "pomona/pipeline/known_rows.h"
 #include "pomona/pipeline/label_table.h"
@@ -26,6 +24,7 @@
 #include "pomona/pipeline/network_record.h"
 #include "pomona/pipeline/part_sequence.h"
 #include "pomona/pipeline/photo_feed.h"
+#include "pomona/pipeline/photo_lane.h"
 #include "pomona/pipeline/resume_plan.h"
 #include "pomona/pipeline/run_record.h"
 #include "pomona/pipeline/stage_clock.h"
@@ -47,9 +46,6 @@ std::size_t block_rows_for(int d) {
 
 // What one worker did, added up at its end.
 struct WorkerTally {
-  double decode = 0;
-  double resize = 0;
-  double featurize = 0;
   double hash = 0;
   double wait = 0;
   double assemble = 0;  // order, moments and hand-over to the writer
@@ -344,18 +340,7 @@ void FeaturizeJob::reject_photo(const FeedPhoto& photo, const Rejection& rejecti
 }
 
 void FeaturizeJob::work() {
-  InferLane lane = network_->make_lane();
-  const PreprocessSpec& spec = network_->preprocess();
-  const auto batch = static_cast<std::size_t>(network_->batch());
-  DecodeOptions decode_options;
-  decode_options.exif_orientation = spec.exif_orientation;
-  decode_options.jpeg_scale = spec.jpeg_scale;
-  decode_options.target_width = spec.width;
-  decode_options.target_height = spec.height;
-
-  Decoder decoder;
-  Resizer resizer;
-  Image image;
+  PhotoLane lane(*network_);
   std::vector<FeedPhoto> photos;
   std::vector<std::pair<std::uint64_t, RowInfo>> slots;
   WorkerTally tally;
@@ -363,12 +348,10 @@ void FeaturizeJob::work() {
   std::shared_ptr<const KnownRows> known;
 
   const auto infer = [&] {
-    clock.start();
     lane.infer();
-    clock.lap(tally.featurize);
+    clock.start();
     for (std::size_t slot = 0; slot < slots.size(); ++slot) {
-      assembler_->put(slots[slot].first, std::move(slots[slot].second),
-                      lane.features(static_cast<int>(slot)));
+      assembler_->put(slots[slot].first, std::move(slots[slot].second), lane.features(slot));
       ++done_;
     }
     if (first_vector_ < 0) first_vector_ = elapsed();
@@ -379,7 +362,7 @@ void FeaturizeJob::work() {
 
   for (;;) {
     clock.start();
-    const std::size_t wanted = batch - slots.size();
+    const std::size_t wanted = lane.room();
     // With photos in hand there is no waiting for more: the listing may be held back until just these are
     // done.
     const bool more = feed_->pop(wanted, std::chrono::milliseconds(2), slots.empty(), photos);
@@ -409,29 +392,24 @@ void FeaturizeJob::work() {
         }
         clock.lap(tally.wait);
       }
-      const auto decoded = decoder.decode(photo.bytes, decode_options, image);
-      clock.lap(tally.decode);
-      if (!decoded) {
-        reject_photo(photo, decoded.error());
-      } else {
+      if (const auto decoded = lane.add(photo.bytes)) {
         info.width = decoded->width;
         info.height = decoded->height;
-        resizer.resize(image, spec.width, spec.height, spec.kernel, spec.fit,
-                       lane.pixels(static_cast<int>(slots.size())));
-        clock.lap(tally.resize);
         slots.emplace_back(photo.index, std::move(info));
+      } else {
+        reject_photo(photo, decoded.error());
       }
       feed_->recycle(std::move(photo.bytes));
     }
     // A full batch, or no more photos for now: waiting would cost more than the padding.
-    if (slots.size() == batch || (photos.size() < wanted && !slots.empty())) infer();
+    if (lane.room() == 0 || (photos.size() < wanted && !slots.empty())) infer();
   }
   if (!slots.empty() && !stop_.stop_requested()) infer();
 
   const std::lock_guard lock(mutex_);
-  stages_["decode"] += tally.decode;
-  stages_["resize"] += tally.resize;
-  stages_["featurize"] += tally.featurize;
+  stages_["decode"] += lane.decode_seconds();
+  stages_["resize"] += lane.resize_seconds();
+  stages_["featurize"] += lane.featurize_seconds();
   stages_["hash"] += tally.hash;
   stages_["wait"] += tally.wait;
   stages_["assemble"] += tally.assemble;

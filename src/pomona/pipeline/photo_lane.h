@@ -7,6 +7,7 @@
 #include "pomona/image/decode.h"
 #include "pomona/image/resize.h"
 #include "pomona/model/network.h"
+#include "pomona/pipeline/stage_clock.h"
 
 namespace pomona {
 
@@ -28,10 +29,13 @@ class PhotoLane {
 
   // Decodes a photo into the next slot; there must be room.
   Outcome<PhotoInfo> add(std::span<const std::byte> bytes) {
+    clock_.start();
     auto info = decoder_.decode(bytes, options_, image_);
+    clock_.lap(decode_seconds_);
     if (info) {
       resizer_.resize(image_, spec_.width, spec_.height, spec_.kernel, spec_.fit,
                       lane_.pixels(static_cast<int>(filled_)));
+      clock_.lap(resize_seconds_);
       ++filled_;
     }
     return info;
@@ -39,10 +43,17 @@ class PhotoLane {
 
   // Runs the network; vectors of the slots filled so far stand in features() until the next add().
   void infer() {
+    clock_.start();
     lane_.infer();
+    clock_.lap(featurize_seconds_);
     filled_ = 0;
   }
   std::span<const float> features(std::size_t slot) const { return lane_.features(static_cast<int>(slot)); }
+
+  // Time spent so far, by stage.
+  double decode_seconds() const { return decode_seconds_; }
+  double resize_seconds() const { return resize_seconds_; }
+  double featurize_seconds() const { return featurize_seconds_; }
 
  private:
   InferLane lane_;
@@ -53,6 +64,10 @@ class PhotoLane {
   Decoder decoder_;
   Resizer resizer_;
   Image image_;
+  StageClock clock_;
+  double decode_seconds_ = 0;
+  double resize_seconds_ = 0;
+  double featurize_seconds_ = 0;
 };
 
 }  // namespace pomona
