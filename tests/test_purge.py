@@ -52,27 +52,26 @@ def test_dry_run_removes_nothing(pomona, results, tmp_path):
     assert names(tmp_path) == before
     found = json.loads(pomona("purge", dest, "--json", cwd=tmp_path).stdout)
     assert found["dry_run"] and not any(item["removed"] for item in found["items"])
-    assert [i["what"] for i in found["items"]] == ["dataset", "dataset", "pca"]
+    assert [i["what"] for i in found["items"]] == ["dataset", "dataset", "pca", "model", "report"]
 
 
 def test_a_results_folder_goes_whole(pomona, results, tmp_path):
     dest = old_copy(results, tmp_path / "all" / "r")
     identity = record(dest / "features")["fingerprint"]["identity_hash"]
-    (dest / "model.onnx").write_bytes(b"\x08\x08pomona.training")
-    (dest / "report.html").write_text("<!doctype html><title>Pomona</title>")
+    (dest / "evaluation.json").write_text('{"confusion": [[1]]}')
     shutil.copytree(results, tmp_path / "all" / "young")
     young = names(tmp_path / "all" / "young")
     shown = pomona("purge", tmp_path / "all", "--yes", "--log", tmp_path / "log").stdout.decode()
-    assert "5 of 5 removed" in shown and "2 datasets stay" in shown
+    assert "6 of 6 removed" in shown and "2 datasets stay" in shown
     assert names(tmp_path / "all") == {"young"} | {f"young/{n}" for n in young}
     lines = log_lines(tmp_path / "log")
-    assert [line["what"] for line in lines] == ["dataset", "dataset", "pca", "model", "report"]
+    assert [line["what"] for line in lines] == ["dataset", "dataset", "pca", "model", "evaluation", "report"]
     assert lines[0]["rows"] == 8 and lines[0]["identity"] == identity and lines[0]["removed"]
     assert lines[0]["bytes"] > 1000 and lines[0]["place"] == str(dest / "features") and lines[0]["kind"] == "features"
     assert {"time", "date", "older_than_seconds"} <= lines[0].keys() and lines[0]["older_than_seconds"] == 14 * DAY
     # Once more: nothing is left to do, and the log is added to, not begun again.
     assert "Nothing is older" in pomona("purge", tmp_path / "all", "--yes", "--log", tmp_path / "log").stdout.decode()
-    assert len(log_lines(tmp_path / "log")) == 5
+    assert len(log_lines(tmp_path / "log")) == 6
 
 
 def test_what_is_not_ours_stays(pomona, results, tmp_path):
@@ -209,7 +208,7 @@ def test_on_an_object_store(pomona, results, tmp_path):
         pomona("purge", "s3://bucket/runs", "--yes", "--log", tmp_path / "log", env=env)
         assert not [n for n in names(bucket / "runs") if n.startswith("old/") and (bucket / "runs" / n).is_file()]
         assert (bucket / "runs" / "young" / "reduced" / "_SUCCESS").exists()
-        assert [line["what"] for line in log_lines(tmp_path / "log")] == ["dataset", "dataset", "pca"]
+        assert [line["what"] for line in log_lines(tmp_path / "log")] == ["dataset", "dataset", "pca", "model", "report"]
         assert b"Nothing is older" in pomona("purge", "s3://bucket/photos", "--photos", env=env).stdout
         time.sleep(1.1)
         pomona("purge", "s3://bucket/photos", "--photos", "--older-than", "0s", "--yes", "--log", tmp_path / "log", env=env)

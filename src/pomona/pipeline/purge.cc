@@ -283,6 +283,7 @@ class Purge {
     };
     constexpr std::array kCompanions = {
         Companion{"pca", "pca/pca.bin", "POMONPCA", true}, Companion{"model", "model.onnx", "pomona.", false},
+        Companion{"evaluation", "evaluation.json", "\"confusion\"", false},
         Companion{"report", "report.html", "omona", false}, Companion{"table", "reduced.csv", "path,", true}};
     for (const Companion& companion : kCompanions) {
       const std::string name = companion.name;
