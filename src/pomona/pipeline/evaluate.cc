@@ -7,6 +7,7 @@
 
 #include "pomona/base/error.h"
 #include "pomona/model/fingerprint.h"
+#include "pomona/pipeline/predict.h"
 
 namespace pomona {
 namespace {
@@ -110,7 +111,7 @@ TargetEvaluation evaluate_target(std::size_t t, const Target& target, const Targ
 }  // namespace
 
 Evaluation evaluate(const EvaluationOptions& options, const Hooks& hooks, std::stop_token stop) {
-  const Predictor predictor = Predictor::load(options.model);
+  const Predictor predictor(load_model(options.model));
   const ModelFile& model = predictor.model();
   LabelledVectors data = load(options, model, hooks, std::move(stop));
   Evaluation result;

@@ -175,15 +175,4 @@ LabelledVectors load_labelled_vectors(const LabelledVectorsOptions& options, con
   return data;
 }
 
-std::vector<float> gather_rows(const LabelledVectors& data, const std::vector<std::size_t>& rows) {
-  const auto d = static_cast<std::size_t>(data.d);
-  std::vector<float> x;
-  x.reserve(rows.size() * d);
-  for (const std::size_t row : rows) {
-    const auto begin = data.x.begin() + static_cast<std::ptrdiff_t>(row * d);
-    x.insert(x.end(), begin, begin + static_cast<std::ptrdiff_t>(d));
-  }
-  return x;
-}
-
 }  // namespace pomona

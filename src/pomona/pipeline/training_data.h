@@ -50,7 +50,4 @@ struct LabelledVectorsOptions {
 LabelledVectors load_labelled_vectors(const LabelledVectorsOptions& options, const Hooks& hooks,
                                       std::stop_token stop);
 
-// The rows of the given indices, one after the other.
-std::vector<float> gather_rows(const LabelledVectors& data, const std::vector<std::size_t>& rows);
-
 }  // namespace pomona
