@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <nanobind/nanobind.h>
+
+// One function per source: what it adds to the module `pomona._core`.
+namespace pomona::python {
+
+void bind_errors(nanobind::module_& module);  // pomona.Error and its kinds; must come first
+
+}  // namespace pomona::python

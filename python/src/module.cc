@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bindings.h"
+
+NB_MODULE(_core, module) {
+  module.doc() = "The C++ engine behind the package `pomona`; use that.";
+  module.attr("__version__") = POMONA_VERSION;
+  pomona::python::bind_errors(module);
+}
