@@ -5,6 +5,7 @@
 #include <map>
 #include <utility>
 
+#include "pomona/base/cpu.h"
 #include "pomona/base/error.h"
 #include "pomona/model/fingerprint.h"
 #include "pomona/pipeline/predict.h"
@@ -67,6 +68,7 @@ TargetEvaluation evaluate_target(std::size_t t, const Target& target, const Targ
                                  std::size_t most_mistakes) {
   TargetEvaluation result;
   result.target = target.name;
+  result.classifier = target.classifier.kind;
   std::vector<int> known;  // the data's class -> the model's
   for (const std::string& label : labels.labels) {
     const auto at = std::ranges::find(target.classifier.labels, label);
@@ -104,6 +106,7 @@ TargetEvaluation evaluate_target(std::size_t t, const Target& target, const Targ
   result.confident_precision =
       confident == 0 ? 0 : static_cast<double>(confident_right) / static_cast<double>(confident);
   std::ranges::stable_sort(result.mistakes, std::greater{}, &Mistake::probability);
+  result.mistakes_total = result.mistakes.size();
   if (result.mistakes.size() > most_mistakes) result.mistakes.resize(most_mistakes);
   return result;
 }
@@ -113,8 +116,14 @@ TargetEvaluation evaluate_target(std::size_t t, const Target& target, const Targ
 Evaluation evaluate(const EvaluationOptions& options, const Hooks& hooks, std::stop_token stop) {
   const Predictor predictor(load_model(options.model));
   const ModelFile& model = predictor.model();
-  LabelledVectors data = load(options, model, hooks, std::move(stop));
+  LabelledVectors data = load(options, model, hooks, stop);
   Evaluation result;
+  if (options.components_needed) {
+    ComponentsNeededOptions needed;
+    needed.seed = options.seed;
+    needed.threads = options.threads > 0 ? options.threads : cpu_budget();
+    result.components = components_needed(data, needed, stop);
+  }
   result.split = keep_split(data, options.split);
   result.rejected = data.rejected;
   const std::vector<Prediction> predictions = data.schema.vector_column == "components"
@@ -145,9 +154,11 @@ nlohmann::json to_json(const Evaluation& evaluation) {
   for (const TargetEvaluation& target : evaluation.targets) {
     nlohmann::json one = to_json(target.metrics);
     one["target"] = target.target;
+    one["classifier"] = target.classifier;
     one["confident"] = target.confident;
     one["confident_precision"] = target.confident_precision;
     one["foreign"] = target.foreign;
+    one["mistakes_total"] = target.mistakes_total;
     one["mistakes"] = nlohmann::json::array();
     for (const Mistake& mistake : target.mistakes) {
       one["mistakes"].push_back({{"path", mistake.path},
@@ -161,7 +172,25 @@ nlohmann::json to_json(const Evaluation& evaluation) {
   json["split"] = evaluation.split;
   json["rejected"] = evaluation.rejected;
   json["unknown"] = evaluation.unknown;
+  if (evaluation.components) add_to_json(*evaluation.components, json);
   if (all.size() > 1) json["targets"] = std::move(all);
+  return json;
+}
+
+nlohmann::json validation_json(const TrainingResult& trained, const LabelledVectorsOptions& data,
+                               std::uint64_t seed, int threads, const Hooks& hooks, std::stop_token stop) {
+  nlohmann::json json =
+      trained.heads.empty() ? nlohmann::json::object() : to_json(trained.heads.front().validation);
+  if (!trained.heads.empty()) {
+    json["target"] = trained.heads.front().target;
+    json["classifier"] = trained.heads.front().classifier;
+  }
+  json["split"] = trained.validated_by;
+  ComponentsNeededOptions options;
+  options.seed = seed;
+  options.threads = threads > 0 ? threads : cpu_budget();
+  if (const auto needed = components_needed(load_labelled_vectors(data, hooks, stop), options, stop))
+    add_to_json(*needed, json);
   return json;
 }
 

@@ -11,6 +11,8 @@
 #include "pomona/base/progress.h"
 #include "pomona/learn/metrics.h"
 #include "pomona/modelfile/predictor.h"
+#include "pomona/pipeline/components_needed.h"
+#include "pomona/pipeline/train.h"
 #include "pomona/pipeline/training_data.h"
 
 namespace pomona {
@@ -21,7 +23,9 @@ struct EvaluationOptions {
   std::optional<std::string> split;  // only photos of this split; none: Test where there is one, else all
   bool strict = false;               // refuse features of another precision, instead of warning
   std::size_t mistakes = 24;         // how many of the most confident ones to list
-  int threads = 0;                   // for photos; 0 = cpu_budget()
+  bool components_needed = false;    // also how few components suffice, where the data hold training photos
+  std::uint64_t seed = 1;            // of what is held back for that where no split names it
+  int threads = 0;                   // 0 = cpu_budget()
 };
 
 struct Mistake {
@@ -33,11 +37,13 @@ struct Mistake {
 
 struct TargetEvaluation {
   std::string target;
+  std::string classifier;  // logistic, ...
   Metrics metrics;
   double confident = 0;            // share of photos answered with confidence
   double confident_precision = 0;  // share of those that are right
   std::vector<Mistake> mistakes;   // the most confident first
-  std::uint64_t foreign = 0;       // photos of classes the model does not know; not in the metrics
+  std::uint64_t mistakes_total = 0;
+  std::uint64_t foreign = 0;  // photos of classes the model does not know; not in the metrics
 };
 
 struct Evaluation {
@@ -45,6 +51,7 @@ struct Evaluation {
   std::string split;  // "Test", or "all"
   std::uint64_t rejected = 0;
   double unknown = 0;  // share of photos taken for unknown
+  std::optional<ComponentsNeeded> components;
 };
 
 // How good a model is on labelled photos or a dataset of its own features (or components).
@@ -55,5 +62,11 @@ Evaluation evaluate(const EvaluationOptions& options, const Hooks& hooks, std::s
 // As `pomona evaluate --json` prints it; the report reads it from evaluation.json. The first target's figures
 // stand on top, further ones under "targets".
 nlohmann::json to_json(const Evaluation& evaluation);
+
+// The same for a model that has no Test photos to be judged by: what validation said when it was trained (no
+// mistakes are listed), and how few components suffice, on `data` (what it was trained on).
+nlohmann::json validation_json(const TrainingResult& trained, const LabelledVectorsOptions& data,
+                               std::uint64_t seed, int threads, const Hooks& hooks,
+                               std::stop_token stop = {});
 
 }  // namespace pomona

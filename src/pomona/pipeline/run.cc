@@ -21,12 +21,21 @@ void train_and_judge(const RunOptions& options, RunResult& result, const Hooks& 
   train_options.invocation = options.featurize.invocation;
   try {
     result.trained = train(train_options, hooks, stop);
-    if (result.trained->held_for_test == 0) return;
+    const Store dest = Store::open(options.dest);
+    if (result.trained->held_for_test == 0) {
+      const nlohmann::json judged = validation_json(*result.trained, train_options.data, train_options.seed,
+                                                    train_options.threads, hooks, stop);
+      dest.write("evaluation.json", judged.dump(2) + "\n");
+      return;
+    }
     EvaluationOptions evaluation_options;
     evaluation_options.model = train_options.output;
     evaluation_options.data = train_options.data;
+    evaluation_options.components_needed = true;
+    evaluation_options.seed = train_options.seed;
+    evaluation_options.threads = train_options.threads;
     result.evaluation = evaluate(evaluation_options, hooks, stop);
-    Store::open(options.dest).write("evaluation.json", to_json(*result.evaluation).dump(2) + "\n");
+    dest.write("evaluation.json", to_json(*result.evaluation).dump(2) + "\n");
   } catch (const Error& error) {
     const bool no_labels = error.code() == ErrorCode::kUsage || error.code() == ErrorCode::kFormat ||
                            error.code() == ErrorCode::kUnavailable;
