@@ -7,10 +7,9 @@
 #include <memory>
 
 #include "common.h"
-#include "embedded_prices.h"
-#include "pomona/base/error.h"
-#include "pomona/base/paths.h"
 #include "pomona/base/text.h"
+#include "pomona/pipeline/bill.h"
+#include "prices.h"
 #include "terminal.h"
 
 namespace pomona::cli {
@@ -25,27 +24,25 @@ struct Flags {
   bool json = false;
 };
 
-nlohmann::json read_prices(const std::optional<std::string>& file) {
-  const std::string text = file ? read_file(*file) : std::string(kPrices);
-  auto prices = nlohmann::json::parse(text, nullptr, false, true);
-  if (!prices.is_object())
-    throw Error(ErrorCode::kFormat, file.value_or("the price file") + " is not a JSON object");
-  return prices;
-}
-
-void print_bill(const nlohmann::json& bill) {
+void print_bill(const nlohmann::json& bill, std::uint64_t photos) {
   if (!bill.is_object()) return;
-  const auto money = [&](const char* key) { return bill.value(key, 0.0); };
-  fmt::print("bill       {:.2f} hours of {}, prices of {} in {} (--prices FILE for yours)\n",
-             money("machine_hours"), bill.value("machine", ""), bill.value("as_of", ""),
-             bill.value("currency", ""));
-  fmt::print("           {:>10.2f} on demand, {:.2f} spot, {:.2f} reserved\n", money("compute_on_demand"),
-             money("compute_spot"), money("compute_reserved"));
-  fmt::print("           {:>10.2f} more on a managed cluster\n", money("managed_cluster"));
-  fmt::print("           {:>10.2f} requests\n", money("requests"));
+  const std::string currency = bill.value("currency", "");
+  const auto amount = [&](const char* key) { return money(bill.value(key, 0.0), currency); };
+  fmt::print("bill       {} of {}, prices as of {} (--prices FILE for yours)\n",
+             human_seconds(3600 * bill.value("machine_hours", 0.0)), bill.value("machine", ""),
+             bill.value("as_of", ""));
+  fmt::print("           {:>16} on demand, {} spot, {} reserved\n", amount("compute_on_demand"),
+             amount("compute_spot"), amount("compute_reserved"));
+  if (photos > 0) {
+    fmt::print("           {:>16} on demand for a million photos\n",
+               money(bill.value("compute_on_demand", 0.0) / static_cast<double>(photos) * 1e6, currency));
+  }
+  fmt::print("           {:>16} more on a managed cluster\n", amount("managed_cluster"));
+  fmt::print("           {:>16} requests\n", amount("requests"));
   for (const auto& [name, cost] : bill["storage"].items()) {
-    fmt::print("           {:>10.2f} a month for the features, {:.2f} for the photos ({})\n",
-               cost.value("features_month", 0.0), cost.value("photos_month", 0.0), name);
+    fmt::print("           {:>16} a month for the features, {} for the photos ({})\n",
+               money(cost.value("features_month", 0.0), currency),
+               money(cost.value("photos_month", 0.0), currency), name);
   }
 }
 
@@ -98,7 +95,7 @@ void add_estimate(CLI::App& app, Action& action) {
       fmt::print("memory     {}, however many photos there are\n", human_bytes(e.memory_bytes));
       fmt::print("output     {} as Parquet, {} numbers a photo\n",
                  human_bytes(static_cast<std::uint64_t>(e.output_bytes)), e.dimension);
-      print_bill(e.bill);
+      print_bill(e.bill, e.photos);
       return kDone;
     };
   });

@@ -8,6 +8,7 @@
 
 #include "command.h"
 #include "pomona/report/slides.h"
+#include "prices.h"
 #include "terminal.h"
 
 namespace pomona::cli {
@@ -17,6 +18,7 @@ void add_report(CLI::App& app, Action& action) {
     std::string dest;
     std::string title;
     std::optional<std::string> png;
+    std::optional<std::string> prices;
     std::uint64_t seed = 1;
     bool no_pictures = false;
   };
@@ -26,6 +28,8 @@ void add_report(CLI::App& app, Action& action) {
   verb->add_option("DEST", flags->dest, "Results folder of run")->required();
   verb->add_option("--title", flags->title, "Default: the folder's name");
   verb->add_option("--png", flags->png, "Also one PNG a section, for slides; needs Chromium");
+  verb->add_option("--prices", flags->prices,
+                   "Price file; a copy of prices/aws-us-east-1.json with your figures");
   verb->add_option("--seed", flags->seed, "Of the samples shown")->capture_default_str();
   verb->add_flag("--no-pictures", flags->no_pictures, "No thumbnails");
   verb->callback([flags, &action] {
@@ -35,6 +39,7 @@ void add_report(CLI::App& app, Action& action) {
       options.title = flags->title;
       options.seed = flags->seed;
       options.pictures = !flags->no_pictures;
+      options.prices = read_prices(flags->prices);
       ProgressDisplay display("report", context.quiet);
       const std::string file = write_report(options, display.hooks(), context.stop);
       display.finish();

@@ -8,6 +8,7 @@
 
 #include "classifier_flags.h"
 #include "common.h"
+#include "prices.h"
 #include "terminal.h"
 
 namespace pomona::cli {
@@ -61,6 +62,7 @@ void add_run(CLI::App& app, Action& action) {
       options.one_csv = flags->one_csv;
       options.features_only = flags->features_only;
       options.report = !flags->no_report;
+      options.prices = read_prices();
       if (!flags->no_model && flags->output.labels != "none") {
         options.train.emplace();
         apply(flags->classifier, *options.train);

@@ -11,49 +11,13 @@
 #include "pomona/base/cpu.h"
 #include "pomona/base/error.h"
 #include "pomona/base/paths.h"
+#include "pomona/pipeline/bill.h"
 #include "pomona/pipeline/scratch_folder.h"
 
 namespace pomona {
 namespace {
 
 namespace fs = std::filesystem;
-
-double price(const nlohmann::json& prices, const char* group, const char* key) {
-  const auto at = prices.find(group);
-  if (at == prices.end() || !at->is_object()) return 0;
-  const auto value = at->find(key);
-  return value != at->end() && value->is_number() ? value->get<double>() : 0;
-}
-
-nlohmann::json bill_for(const Estimate& e, const nlohmann::json& prices) {
-  if (!prices.is_object()) return nullptr;
-  const double vcpus = std::max(1.0, price(prices, "machine", "vcpus"));
-  // As many photos per vCPU there as per thread here.
-  const double machine_hours = e.seconds * e.threads / vcpus / 3600;
-  const double parts = std::ceil(static_cast<double>(e.photos) / 8192);
-  nlohmann::json bill = {
-      {"currency", prices.value("currency", "USD")},
-      {"as_of", prices.value("as_of", "")},
-      {"machine", prices.contains("machine") ? prices["machine"].value("name", "") : ""},
-      {"machine_hours", machine_hours},
-      {"compute_on_demand", machine_hours * price(prices, "machine", "on_demand_hour")},
-      {"compute_spot", machine_hours * price(prices, "machine", "spot_hour")},
-      {"compute_reserved", machine_hours * price(prices, "machine", "reserved_hour")},
-      {"managed_cluster", machine_hours * price(prices, "managed_cluster", "hour")},
-      {"requests", static_cast<double>(e.photos) / 1000 * price(prices, "requests_per_1000", "get") +
-                       static_cast<double>(e.photos) / 1e6 * price(prices, "requests_per_1000", "list") +
-                       2 * parts / 1000 * price(prices, "requests_per_1000", "put")}};
-  nlohmann::json storage = nlohmann::json::object();
-  if (prices.contains("storage_gb_month")) {
-    for (const auto& [name, cost] : prices["storage_gb_month"].items()) {
-      if (!cost.is_number()) continue;
-      storage[name] = {{"photos_month", e.source_bytes / 1e9 * cost.get<double>()},
-                       {"features_month", e.output_bytes / 1e9 * cost.get<double>()}};
-    }
-  }
-  bill["storage"] = storage;
-  return bill;
-}
 
 }  // namespace
 
@@ -111,12 +75,8 @@ Estimate estimate(const EstimateOptions& options, const Hooks& hooks, std::stop_
     if (seconds > busiest) busiest = seconds, result.slowest_stage = stage;
   }
   // What starting costs (reading and compiling the network) is paid once, not per photo.
-  double worker_seconds = 0;
-  for (const char* stage : {"decode", "resize", "featurize", "hash", "assemble", "wait"}) {
-    const auto at = run.stages.find(stage);
-    if (at != run.stages.end()) worker_seconds += at->second;
-  }
-  result.photos_per_second = worker_seconds > 0 ? n * result.threads / worker_seconds : 0;
+  const double busy = worker_seconds(run.stages);
+  result.photos_per_second = busy > 0 ? n * result.threads / busy : 0;
   const auto all = static_cast<double>(result.photos);
   result.seconds =
       (result.photos_per_second > 0 ? all / result.photos_per_second : 0) + run.first_vector_seconds;
@@ -128,7 +88,8 @@ Estimate estimate(const EstimateOptions& options, const Hooks& hooks, std::stop_
   result.output_bytes = static_cast<double>(output) / n * all;
   result.source_bytes = known_bytes;
   result.memory_bytes = peak_rss_bytes();
-  result.bill = bill_for(result, options.prices);
+  const double thread_seconds = result.seconds * result.threads;
+  result.bill = bill_for({all, thread_seconds, result.source_bytes, result.output_bytes}, options.prices);
   return result;
 }
 

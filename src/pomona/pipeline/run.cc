@@ -70,7 +70,12 @@ RunResult run(const RunOptions& options, const Hooks& hooks, std::stop_token sto
   reduce_options.invocation = featurize_options.invocation;
   result.reduced = reduce(reduce_options, hooks, stop);
   if (options.train) train_and_judge(options, result, hooks, stop);
-  if (options.report) result.report = write_report({.dest = options.dest, .title = {}}, hooks, stop);
+  if (options.report) {
+    ReportOptions report_options;
+    report_options.dest = options.dest;
+    report_options.prices = options.prices;
+    result.report = write_report(report_options, hooks, stop);
+  }
   return result;
 }
 

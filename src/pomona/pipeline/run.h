@@ -22,6 +22,7 @@ struct RunOptions {
   bool features_only = false;                 // no PCA, no model, no report
   std::optional<TrainingOptions> train = {};  // its source and output are set here; none = no model
   bool report = true;                         // DEST/report.html
+  nlohmann::json prices;                      // for the bill in the report; see prices/; null = none
 };
 
 struct RunResult {

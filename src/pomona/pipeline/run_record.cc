@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pomona/pipeline/run_record.h"
 
+#include <arrow/config.h>
+
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <ctime>
 
 #include "pomona/base/cpu.h"
+#include "pomona/learn/onedal_version.h"
+#include "pomona/model/openvino_version.h"
 
 namespace pomona {
 namespace {
@@ -57,7 +61,14 @@ nlohmann::json RunRecord::rate() const {
 
 nlohmann::json machine_record() {
   const CpuFeatures cpu = cpu_features();
-  return {{"pomona", POMONA_VERSION}, {"cpu", cpu.name}, {"threads", cpu_budget()}, {"bf16", cpu.bf16()}};
+  return {{"pomona", POMONA_VERSION},
+          {"cpu", cpu.name},
+          {"threads", cpu_budget()},
+          {"bf16", cpu.bf16()},
+          {"versions",
+           {{"OpenVINO", openvino_version()},
+            {"Arrow", arrow::GetBuildInfo().version_string},
+            {"oneDAL", onedal_version()}}}};
 }
 
 std::string utc_now() {

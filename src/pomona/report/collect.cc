@@ -77,7 +77,6 @@ class Collector {
     draw_rows();
     add_rejects();
     make_pictures();
-    add_cost();
     return std::move(data_);
   }
 
@@ -303,26 +302,6 @@ class Collector {
     std::vector<RejectGroup> groups;
     for (RejectRow& row : features_->rejects()) groups.push_back({row.stage, row.reason, 1, {row.path}});
     if (!groups.empty()) data_.rejects = group_rejects(std::move(groups));
-  }
-
-  void add_cost() {
-    const double rows_done = static_cast<double>(total_);
-    if (data_.run.seconds > 0 && total_ > 0) {
-      data_.cost.push_back({"A million photos", human_seconds(data_.run.seconds / rows_done * 1e6),
-                            "on this machine, at the pace of this run"});
-    }
-    const auto stored = [&](const char* what, const std::optional<DatasetReader>& dataset) {
-      if (!dataset || dataset->rows() == 0) return;
-      double bytes = 0;
-      for (const PartRecord& part : dataset->parts()) bytes += static_cast<double>(part.bytes);
-      if (bytes <= 0) return;
-      data_.cost.push_back({what, human_bytes(static_cast<std::uint64_t>(bytes)),
-                            fmt::format("{} per photo", human_bytes(static_cast<std::uint64_t>(
-                                                            bytes / static_cast<double>(dataset->rows()))))});
-    };
-    stored("Features, stored", features_);
-    stored("Components, stored", reduced_);
-    if (!data_.cost.empty()) data_.cost_note = "Time and storage, as this run needed them.";
   }
 
   const CollectOptions& options_;

@@ -262,6 +262,17 @@ void add_storage(const json& list, ReportData& data) {
   }
 }
 
+void add_storage_basis(const json& by, ReportData& data) {
+  if (data.storage.empty() || !by.is_object() || count(by, "judged") == 0) return;
+  StorageBasis basis;
+  basis.head = text(by, "head");
+  basis.split = text(by, "split");
+  basis.trained = count(by, "trained");
+  basis.judged = count(by, "judged");
+  basis.dimension = static_cast<int>(std::clamp(number(by, "dimension").value_or(0), 0.0, 1e6));
+  data.storage_basis = std::move(basis);
+}
+
 }  // namespace
 
 void add_run_record(const json& run, ReportData& data) {
@@ -309,6 +320,7 @@ void add_evaluation(const json& evaluation, std::size_t most_mistakes, ReportDat
   ReportEvaluation out;
   out.classifier = text(evaluation, "classifier");
   out.photos = count(evaluation, "photos");
+  out.split = text(evaluation, "split");
   const auto metric = [&](const char* name, const char* key, const char* low, const char* high) {
     const auto value = number(evaluation, key);
     if (value) out.metrics.push_back({name, *value, number(evaluation, low), number(evaluation, high)});
@@ -321,6 +333,7 @@ void add_evaluation(const json& evaluation, std::size_t most_mistakes, ReportDat
   data.mistakes_total = count(evaluation, "mistakes_total");
   add_mistakes(at(evaluation, "mistakes"), most_mistakes, data);
   add_storage(at(evaluation, "components_needed"), data);
+  add_storage_basis(at(evaluation, "components_needed_by"), data);
   add_warnings(evaluation, data);
   data.evaluation = std::move(out);
 }

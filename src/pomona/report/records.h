@@ -20,8 +20,9 @@ void add_run_record(const nlohmann::json& run, ReportData& data);
 // what is there already.
 void add_later_step(const nlohmann::json& run, const std::string& name, ReportData& data);
 
-// evaluation.json: accuracy (with accuracy_low, accuracy_high), balanced_accuracy, top3, classes, per_class,
-// confusion, mistakes (of which the `most_mistakes` surest stay), components_needed.
+// evaluation.json: accuracy (with accuracy_low, accuracy_high), balanced_accuracy, top3, classifier, split,
+// classes, per_class, confusion, mistakes (of which the `most_mistakes` surest stay) and mistakes_total,
+// components_needed and components_needed_by.
 void add_evaluation(const nlohmann::json& evaluation, std::size_t most_mistakes, ReportData& data);
 
 // Groups reasons that differ in their numbers only; the most frequent first, at most 30 groups.

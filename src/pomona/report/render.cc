@@ -223,11 +223,8 @@ json evaluation_json(const ReportEvaluation& e) {
                          {"f1", finite(m.f1)},
                          {"support", m.support}});
   }
-  json out = {{"classifier", e.classifier},
-              {"photos", e.photos},
-              {"metrics", std::move(metrics)},
-              {"classes", e.classes},
-              {"perClass", std::move(per_class)}};
+  json out = {{"classifier", e.classifier},    {"photos", e.photos},   {"split", e.split},
+              {"metrics", std::move(metrics)}, {"classes", e.classes}, {"perClass", std::move(per_class)}};
   if (!e.confusion.empty()) {
     std::vector<std::uint32_t> counts;
     counts.reserve(e.confusion.size());
@@ -348,6 +345,14 @@ json to_report_json(const ReportData& data) {
     out["mistakesTotal"] = std::max<std::uint64_t>(data.mistakes_total, data.mistakes.size());
   }
   if (json storage = storage_json(data.storage); !storage.empty()) out["storage"] = std::move(storage);
+  if (data.storage_basis) {
+    const StorageBasis& b = *data.storage_basis;
+    out["storageBasis"] = {{"head", b.head},
+                           {"split", b.split},
+                           {"trained", b.trained},
+                           {"judged", b.judged},
+                           {"dimension", b.dimension}};
+  }
   return out;
 }
 

@@ -111,6 +111,7 @@ struct ReportClassMetrics {
 struct ReportEvaluation {
   std::string classifier;    // "logistic", ...
   std::uint64_t photos = 0;  // judged
+  std::string split;         // which photos: "Test", "20 % held back", ...; or empty
   std::vector<ReportMetric> metrics;
   std::vector<std::string> classes;      // c names, in the order of `confusion`
   std::vector<std::uint64_t> confusion;  // c x c, row-major: row = true class, column = predicted; or empty
@@ -130,6 +131,15 @@ struct StoragePoint {
   int k = 0;
   std::optional<double> accuracy_f32, accuracy_f16, accuracy_u8;  // 0..1
   double bytes_f32 = 0, bytes_f16 = 0, bytes_u8 = 0;              // per photo
+};
+
+// How the accuracies of StoragePoints were found.
+struct StorageBasis {
+  std::string head;           // "lda"
+  std::string split;          // judged on, as in ReportEvaluation
+  std::uint64_t trained = 0;  // photos
+  std::uint64_t judged = 0;   // photos that neither PCA nor head saw
+  int dimension = 0;          // numbers of a whole feature vector
 };
 
 struct CostLine {
@@ -168,6 +178,7 @@ struct ReportData {
   std::vector<ReportMistake> mistakes;
   std::uint64_t mistakes_total = 0;  // of which `mistakes` shows the most confident
   std::vector<StoragePoint> storage;
+  std::optional<StorageBasis> storage_basis;
   std::vector<CostLine> cost;
   std::string cost_note;
 };

@@ -41,13 +41,14 @@ export interface Report {
   sample?: number[];
   sampleGroup?: number[];
   evaluation?: {
-    classifier: string; photos: number; metrics: Metric[]; classes: string[];
+    classifier: string; photos: number; split: string; metrics: Metric[]; classes: string[];
     confusion?: string;         // u32, c x c, row = true
     perClass: ClassMetrics[];
   };
   mistakes?: { thumbnail: number; path: string; label: string; predicted: string; probability: number }[];
   mistakesTotal?: number;
   storage?: StoragePoint[];
+  storageBasis?: { head: string; split: string; trained: number; judged: number; dimension: number };
   cost?: { what: string; amount: string; note: string }[];
   costNote?: string;
 }

@@ -60,6 +60,13 @@ export function bytes(n: number): string {
   return `${n < 10 ? n.toFixed(1) : count(n)}\u00a0${units[u]}`;
 }
 
+// "1,872 Test photos"; splits that are no plain word stand behind: "1,121 photos (20 % held back)".
+export function judgedOn(photos: number, split: string): string {
+  if (!split || split === "all") return plural(photos, "photo");
+  return /^[A-Z][a-z]+$/.test(split) ? `${count(photos)} ${split} ${photos === 1 ? "photo" : "photos"}`
+    : `${plural(photos, "photo")} (${split.replace(" %", "\u00a0%")})`;
+}
+
 export const baseName = (path: string) => path.slice(path.lastIndexOf("/") + 1);
 
 // --- the tooltip ---

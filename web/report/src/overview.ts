@@ -3,7 +3,7 @@
 
 import { css, safe } from "./colors";
 import { ClassInfo, Report, Sizes } from "./data";
-import { count, h, isSlide, percent, plural, seconds } from "./dom";
+import { count, h, isSlide, judgedOn, percent, plural, seconds } from "./dom";
 import { Section, barRow, longList, picture } from "./parts";
 
 function tile(value: string, name: string, detail = "", strong = false): HTMLElement {
@@ -27,6 +27,10 @@ export function overview(r: Report): Section {
     const interval = metric.low !== undefined && metric.high !== undefined
       ? `95\u00a0% CI ${percent(metric.low).slice(0, -2)} – ${percent(metric.high)}` : "";
     tiles.push(tile(percent(metric.value), metric.name, interval, tiles.length === 0));
+  }
+  if (r.evaluation && tiles.length && r.evaluation.photos > 0) {
+    const by = [judgedOn(r.evaluation.photos, r.evaluation.split), r.evaluation.classifier].filter(Boolean).join("; ");
+    tiles[0].append(h("dd", { class: "detail" }, by));
   }
   if (r.counts) {
     const rate = r.counts.listed ? r.counts.rejected / r.counts.listed : 0;

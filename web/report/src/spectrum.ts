@@ -4,7 +4,7 @@
 import { niceStep } from "./cloud";
 import { css, safe } from "./colors";
 import { Report, StoragePoint } from "./data";
-import { bytes, count, h, hideTip, percent, showTip, svg } from "./dom";
+import { bytes, count, h, hideTip, judgedOn, percent, plural, showTip, svg } from "./dom";
 import { componentsFor } from "./overview";
 import { Section, chart, panel, table } from "./parts";
 
@@ -125,7 +125,9 @@ export function storage(r: Report): Section {
     .map((t) => ({ p, t, accuracy: p.accuracy[t]!, size: p.bytes[t] })));
   const best = Math.max(...all.map((a) => a.accuracy));
   const cheapest = all.filter((a) => a.accuracy >= best - 0.002).sort((a, b) => a.size - b.size)[0];
-  const full = Math.max(...all.map((a) => a.size));
+  const basis = r.storageBasis;
+  const whole = basis && basis.dimension > Math.max(...points.map((p) => p.k)) ? 4 * basis.dimension : 0;
+  const full = whole || Math.max(...all.map((a) => a.size));
   const shapes: Record<Type, (x: number, y: number) => string> = {
     f32: (x, y) => `M${x - 4} ${y}a4 4 0 1 0 8 0a4 4 0 1 0-8 0`,
     f16: (x, y) => `M${x - 3.8} ${y - 3.8}h7.6v7.6h-7.6z`,
@@ -175,7 +177,11 @@ export function storage(r: Report): Section {
   return { id: "storage", title: "The least information to store",
     lead: [h("b", {}, `${count(cheapest.p.k)} components as ${TYPE_NAMES[cheapest.t]}: ${bytes(cheapest.size)} per photo`),
       ` stay within 0.2 points of the best accuracy (${percent(cheapest.accuracy)} against ${percent(best)})` +
-      (full > cheapest.size * 1.5 ? `, in ${percent(cheapest.size / full, cheapest.size / full < 0.01 ? 2 : 1)} of the space of the largest.` : ".")],
+      (full > cheapest.size * 1.5 ? `, in ${percent(cheapest.size / full, cheapest.size / full < 0.01 ? 2 : 1)} of the space of ` +
+        (whole ? `all ${count(basis!.dimension)} features as 32-bit floats (${bytes(whole)}).` : "the largest.") : "."),
+      ...(basis ? [` Judged on ${judgedOn(basis.judged, basis.split)} that neither the PCA nor the head had seen; the head is ` +
+        `${basis.head === "lda" ? "a linear discriminant" : basis.head}, trained anew for each figure on ${plural(basis.trained, "photo")} as stored. ` +
+        "As 8-bit integers, each component goes from its least to its largest value in training in 255 steps."] : [])],
     body: [h("div", { class: "pair" }, panel("Accuracy against size", draw, h("p", { class: "keys" }, ...TYPES
       .filter((t) => all.some((a) => a.t === t)).map((t) => h("span", { class: "key" },
         (() => { const s = svg("svg", { width: 14, height: 14 }); s.append(svg("path", { d: shapes[t](7, 8), fill: colors[t] })); return s; })(), TYPE_NAMES[t])))),
