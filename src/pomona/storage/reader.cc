@@ -18,6 +18,7 @@
 #include "pomona/storage/arrow_status_internal.h"
 #include "pomona/storage/descriptor_internal.h"
 #include "pomona/storage/listing_internal.h"
+#include "pomona/storage/remote_connect_internal.h"
 #include "pomona/storage/store_internal.h"
 
 namespace pomona {
@@ -129,7 +130,7 @@ Outcome<void> read_remote(const Entry& entry, const Store& store, const std::str
       default:
         break;
     }
-    throw to_error(status, "cannot read " + escape_path(entry.path) + ", even after trying again");
+    throw remote_error(location, status, "cannot read " + escape_path(entry.path));
   };
   const auto whole_size = [&]() -> arrow::Result<std::int64_t> {
     ARROW_ASSIGN_OR_RAISE(const auto file, location.filesystem->OpenInputFile(path));

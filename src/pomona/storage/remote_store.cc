@@ -46,17 +46,17 @@ class RemoteStore final : public Store::Impl {
   }
 
   std::int64_t size(const std::string& name) const override {
-    const auto info = take(location_.filesystem->GetFileInfo(path(name)), "cannot look at " + shown(name));
+    const auto info = got(location_.filesystem->GetFileInfo(path(name)), "cannot look at " + shown(name));
     return info.type() == FileType::File ? info.size() : -1;
   }
 
   std::string read(const std::string& name) const override {
     const auto file = open_file(name);
     const std::string what = "cannot read " + shown(name);
-    const std::int64_t bytes = take(file->GetSize(), what);
+    const std::int64_t bytes = got(file->GetSize(), what);
     std::string content(static_cast<std::size_t>(bytes), '\0');
-    const std::int64_t got = bytes == 0 ? 0 : take(file->ReadAt(0, bytes, content.data()), what);
-    if (got != bytes) throw Error(ErrorCode::kIo, what + ": it changed while being read");
+    const std::int64_t read = bytes == 0 ? 0 : got(file->ReadAt(0, bytes, content.data()), what);
+    if (read != bytes) throw Error(ErrorCode::kIo, what + ": it changed while being read");
     return content;
   }
 
@@ -69,27 +69,27 @@ class RemoteStore final : public Store::Impl {
     if (status.ok()) status = stream->Close();
     if (!status.ok()) {
       static_cast<void>(stream->Abort());
-      throw to_error(status, what);
+      throw remote_error(location_, status, what);
     }
     if (target != name) rename(target, name);
   }
 
   void rename(const std::string& from, const std::string& to) const override {
     make_parents(to);
-    check(location_.filesystem->Move(path(from), path(to)),
-          "cannot move " + shown(from) + " to " + shown(to));
+    require(location_.filesystem->Move(path(from), path(to)),
+            "cannot move " + shown(from) + " to " + shown(to));
   }
 
   void remove(const std::string& name) const override {
     const arrow::Status status = location_.filesystem->DeleteFile(path(name));
     if (!status.ok() && error_code(status) != ErrorCode::kNotFound) {
-      throw to_error(status, "cannot remove " + shown(name));
+      throw remote_error(location_, status, "cannot remove " + shown(name));
     }
   }
 
   void remove_folder(const std::string& name) const override {
     const std::string folder = path(name);
-    const auto info = take(location_.filesystem->GetFileInfo(folder), "cannot look at " + shown(name));
+    const auto info = got(location_.filesystem->GetFileInfo(folder), "cannot look at " + shown(name));
     if (info.type() != FileType::Directory) return;
     arrow::Status status;
     // Objects and the marks of folders go in one request. Stores on disks refuse the mark of a folder whose
@@ -100,7 +100,7 @@ class RemoteStore final : public Store::Impl {
       if (status.ok() || error_code(status) == ErrorCode::kNotFound) return;
       if (error_code(status) == ErrorCode::kPermission) break;
     }
-    throw to_error(status, "cannot remove " + shown(name));
+    throw remote_error(location_, status, "cannot remove " + shown(name));
   }
 
   std::vector<std::string> list(const std::string& folder) const override {
@@ -113,7 +113,7 @@ class RemoteStore final : public Store::Impl {
       if (info.ok() && info->type() == FileType::File) {
         throw Error(ErrorCode::kUsage, shown(folder) + " is a file where a folder is needed");
       }
-      throw to_error(result.status(), "cannot list " + shown(folder));
+      throw remote_error(location_, result.status(), "cannot list " + shown(folder));
     }
     std::vector<std::string> names;
     for (const auto& info : *result) {
@@ -124,14 +124,24 @@ class RemoteStore final : public Store::Impl {
 
   std::shared_ptr<arrow::io::OutputStream> create(const std::string& name) const override {
     make_parents(name);
-    return take(location_.filesystem->OpenOutputStream(path(name)), "cannot write " + shown(name));
+    return got(location_.filesystem->OpenOutputStream(path(name)), "cannot write " + shown(name));
   }
 
   std::shared_ptr<arrow::io::RandomAccessFile> open_file(const std::string& name) const override {
-    return take(location_.filesystem->OpenInputFile(path(name)), "cannot read " + shown(name));
+    return got(location_.filesystem->OpenInputFile(path(name)), "cannot read " + shown(name));
   }
 
  private:
+  void require(const arrow::Status& status, const std::string& what) const {
+    if (!status.ok()) throw remote_error(location_, status, what);
+  }
+
+  template <typename T>
+  T got(arrow::Result<T> result, const std::string& what) const {
+    require(result.status(), what);
+    return std::move(result).ValueUnsafe();
+  }
+
   std::string path(const std::string& name) const { return join(location_.root, name); }
   std::string shown(const std::string& name) const { return escape_path(join(uri, name)); }
 
@@ -141,8 +151,8 @@ class RemoteStore final : public Store::Impl {
     const std::string target = path(name);
     const auto slash = target.rfind('/');
     if (slash == std::string::npos || slash == 0) return;
-    check(location_.filesystem->CreateDir(target.substr(0, slash), true),
-          "cannot make the folder of " + shown(name));
+    require(location_.filesystem->CreateDir(target.substr(0, slash), true),
+            "cannot make the folder of " + shown(name));
   }
 
   RemoteLocation location_;

@@ -6,6 +6,7 @@
 #include "pomona/base/text.h"
 #include "pomona/storage/store.h"
 #include "pomona/storage/uri_internal.h"
+#include "pomona/storage/uri_options_internal.h"
 
 namespace pomona {
 namespace {
@@ -42,26 +43,6 @@ bool looks_like_options(std::string_view text) {
   }
 }
 
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
-std::string percent_decode(std::string_view text) {
-  std::string decoded;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '%' && i + 2 < text.size() && hex_digit(text[i + 1]) >= 0 && hex_digit(text[i + 2]) >= 0) {
-      decoded += static_cast<char>(hex_digit(text[i + 1]) * 16 + hex_digit(text[i + 2]));
-      i += 2;
-    } else {
-      decoded += text[i];
-    }
-  }
-  return decoded;
-}
-
 }  // namespace
 
 bool is_remote_uri(std::string_view uri) {
@@ -76,6 +57,7 @@ RemoteUri parse_remote(std::string_view uri, bool with_options) {
   RemoteUri result;
   result.scheme = lower(uri.substr(0, length));
   if (result.scheme == "s3a" || result.scheme == "s3n") result.scheme = "s3";
+  if (result.scheme == "az" || result.scheme == "abfss") result.scheme = "abfs";
   std::string_view rest = uri.substr(length + 3);
   if (with_options) {
     for (auto mark = rest.find('?'); mark != std::string_view::npos; mark = rest.find('?', mark + 1)) {
@@ -99,8 +81,12 @@ RemoteUri parse_remote(std::string_view uri, bool with_options) {
 
 std::string shown_authority(const RemoteUri& uri) {
   const auto at = uri.authority.rfind('@');
-  // abfs://container@account is no secret.
-  if (at == std::string::npos || uri.scheme.starts_with("abfs")) return uri.authority;
+  if (at == std::string::npos) return uri.authority;
+  // container@account and abfs://account@container are no secrets; what follows a colon might be.
+  if (uri.scheme == "abfs") {
+    const auto colon = uri.authority.find(':');
+    return colon < at ? uri.authority.substr(0, colon) + uri.authority.substr(at) : uri.authority;
+  }
   return uri.authority.substr(at + 1);
 }
 

@@ -8,7 +8,7 @@ namespace pomona {
 
 // scheme://authority/key?options. The key is raw bytes.
 struct RemoteUri {
-  std::string scheme;     // lower case; s3a and s3n are s3
+  std::string scheme;     // lower case; s3a and s3n are s3, az and abfss are abfs
   std::string authority;  // bucket, container@account.host or host:port; may carry credentials
   std::string key;        // no slash at either end
   std::string options;    // "region=x&scheme=http" or empty
