@@ -24,33 +24,33 @@ def find_versitygw():
     return str(beside) if beside.exists() else None
 
 
-def free_port():
+def free_port(host="127.0.0.1"):
     with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
+        s.bind((host, 0))
         return s.getsockname()[1]
 
 
 @contextlib.contextmanager
-def s3_server(folder):
-    """Serves the folders below `folder` as buckets. Yields the environment of a client."""
-    port = free_port()
+def s3_server(folder, host="127.0.0.1"):
+    """Serves the folders below `folder` as buckets, at an address of this machine. Yields the environment of a client."""
+    port = free_port(host)
     env = dict(os.environ, ROOT_ACCESS_KEY=ACCESS_KEY, ROOT_SECRET_KEY=SECRET_KEY)
     process = subprocess.Popen(
-        [find_versitygw(), "--port", f"127.0.0.1:{port}", "posix", str(folder)],
+        [find_versitygw(), "--port", f"{host}:{port}", "posix", str(folder)],
         env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         for _ in range(200):
             if process.poll() is not None:
                 raise RuntimeError(f"versitygw ended with {process.returncode}")
             with socket.socket() as s:
-                if s.connect_ex(("127.0.0.1", port)) == 0:
+                if s.connect_ex((host, port)) == 0:
                     break
             time.sleep(0.05)
         else:
             raise RuntimeError("versitygw does not answer")
         client = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
         client.update(AWS_ACCESS_KEY_ID=ACCESS_KEY, AWS_SECRET_ACCESS_KEY=SECRET_KEY, AWS_REGION="us-east-1",
-                      AWS_ENDPOINT_URL=f"http://127.0.0.1:{port}", AWS_EC2_METADATA_DISABLED="true",
+                      AWS_ENDPOINT_URL=f"http://{host}:{port}", AWS_EC2_METADATA_DISABLED="true",
                       AWS_CONFIG_FILE="/nonexistent", AWS_SHARED_CREDENTIALS_FILE="/nonexistent")
         yield client
     finally:
