@@ -1,0 +1,24 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# build.sh WORK OUT: makes OUT/files.cc and OUT/files.S (and the page itself in OUT/made) in a copy of this folder at
+# WORK, so that the sources stay clean. Installs what package-lock.json names only where that changed.
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+work=$1
+out=$2
+PATH=$("$here/../../setup/node.sh"):$PATH
+export PATH
+
+mkdir -p "$work/app" "$work/catalogue"
+cp "$here/../catalogue/catalogue.json" "$work/catalogue/"
+work=$work/app
+rm -rf "$work/src" "$work/public"
+cp -R "$here/src" "$here/public" "$here/index.html" "$here/build.mjs" "$here/tsconfig.json" "$here/package.json" \
+  "$here/package-lock.json" "$work/"
+if ! cmp -s "$work/package-lock.json" "$work/installed-lock.json"; then
+  rm -f "$work/installed-lock.json"
+  (cd "$work" && npm ci --omit=dev --ignore-scripts --no-audit --no-fund --loglevel=error) >&2
+  cp "$work/package-lock.json" "$work/installed-lock.json"
+fi
+node "$work/build.mjs" "$out"
