@@ -5,10 +5,23 @@
 
 #include "pomona/base/error.h"
 #include "pomona/pipeline/report.h"
+#include "pomona/pipeline/stage_clock.h"
 #include "pomona/storage/store.h"
 
 namespace pomona {
 namespace {
+
+// A model and figures of earlier photos must not stand beside new tables. What is not ours stays.
+void drop_older_model(const std::string& place, const Hooks& hooks) {
+  const Store dest = Store::open(place);
+  const auto drop = [&](const char* name, const char* sign) {
+    if (!dest.exists(name) || dest.read(name).find(sign) == std::string::npos) return;
+    dest.remove(name);
+    if (hooks.note) hooks.note(std::string("the older ") + name + " went: it was about other tables");
+  };
+  drop("evaluation.json", "\"confusion\"");
+  drop("model.onnx", "pomona.");
+}
 
 // A model where the photos have labels. Photos without are no failure: the tables are what was asked for.
 void train_and_judge(const RunOptions& options, RunResult& result, const Hooks& hooks,
@@ -20,11 +33,21 @@ void train_and_judge(const RunOptions& options, RunResult& result, const Hooks& 
   train_options.threads = options.featurize.threads;
   train_options.invocation = options.featurize.invocation;
   try {
+    StageClock clock;
+    nlohmann::json steps = nlohmann::json::array();
+    const auto step = [&](const char* stage) {
+      double seconds = 0;
+      clock.lap(seconds);
+      steps.push_back({{"stage", stage}, {"seconds", seconds}});
+    };
     result.trained = train(train_options, hooks, stop);
+    step("train");
     const Store dest = Store::open(options.dest);
     if (result.trained->held_for_test == 0) {
-      const nlohmann::json judged = validation_json(*result.trained, train_options.data, train_options.seed,
-                                                    train_options.threads, hooks, stop);
+      nlohmann::json judged = validation_json(*result.trained, train_options.data, train_options.seed,
+                                              train_options.threads, hooks, stop);
+      step("evaluate");
+      judged["steps"] = std::move(steps);
       dest.write("evaluation.json", judged.dump(2) + "\n");
       return;
     }
@@ -35,7 +58,10 @@ void train_and_judge(const RunOptions& options, RunResult& result, const Hooks& 
     evaluation_options.seed = train_options.seed;
     evaluation_options.threads = train_options.threads;
     result.evaluation = evaluate(evaluation_options, hooks, stop);
-    dest.write("evaluation.json", to_json(*result.evaluation).dump(2) + "\n");
+    step("evaluate");
+    nlohmann::json judged = to_json(*result.evaluation);
+    judged["steps"] = std::move(steps);
+    dest.write("evaluation.json", judged.dump(2) + "\n");
   } catch (const Error& error) {
     const bool no_labels = error.code() == ErrorCode::kUsage || error.code() == ErrorCode::kFormat ||
                            error.code() == ErrorCode::kUnavailable;
@@ -52,6 +78,7 @@ RunResult run(const RunOptions& options, const Hooks& hooks, std::stop_token sto
   featurize_options.dest = options.dest + "/features";
   featurize_options.moments = !options.features_only && !options.saved_pca;
   result.features = featurize(featurize_options, hooks, stop);
+  if (featurize_options.overwrite || result.features.computed > 0) drop_older_model(options.dest, hooks);
   if (options.features_only || result.features.written == 0) return result;
 
   ReduceOptions reduce_options;

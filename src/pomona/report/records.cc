@@ -335,6 +335,15 @@ void add_evaluation(const json& evaluation, std::size_t most_mistakes, ReportDat
   add_storage(at(evaluation, "components_needed"), data);
   add_storage_basis(at(evaluation, "components_needed_by"), data);
   add_warnings(evaluation, data);
+  if (const json& steps = at(evaluation, "steps"); steps.is_array()) {
+    for (const json& step : steps) {
+      const std::string name = text(step, "stage");
+      const double seconds = number(step, "seconds").value_or(0);
+      if (name.empty() || !(seconds > 0)) continue;
+      const json record = {{"seconds", seconds}, {"stages", {{name, seconds}}}};
+      add_later_step(record, name, data);
+    }
+  }
   data.evaluation = std::move(out);
 }
 

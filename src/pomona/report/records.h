@@ -22,7 +22,7 @@ void add_later_step(const nlohmann::json& run, const std::string& name, ReportDa
 
 // evaluation.json: accuracy (with accuracy_low, accuracy_high), balanced_accuracy, top3, classifier, split,
 // classes, per_class, confusion, mistakes (of which the `most_mistakes` surest stay) and mistakes_total,
-// components_needed and components_needed_by.
+// components_needed and components_needed_by; steps [{stage, seconds}] that follow on the timeline.
 void add_evaluation(const nlohmann::json& evaluation, std::size_t most_mistakes, ReportData& data);
 
 // Groups reasons that differ in their numbers only; the most frequent first, at most 30 groups.

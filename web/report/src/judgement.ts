@@ -68,7 +68,7 @@ export function confusion(r: Report): Section {
     context.font = font(textSize);
     const named = !narrow && (Math.min(width, most) - 150) / n >= 11;
     if (named) label = Math.min(150, Math.max(...names.map((s) => context.measureText(s).width)) + 10);
-    const cell = Math.max(1, Math.min(44, Math.floor((Math.min(width, most) - label - 2) / n * 10) / 10));
+    const cell = Math.max(1, Math.min(n <= 8 ? 76 : 44, Math.floor((Math.min(width, most) - label - 2) / n * 10) / 10));
     const side = cell * n, ratio = Math.min(devicePixelRatio || 1, 2);
     geometry = { left: label, top: label, cell };
     canvas.width = Math.round((label + side + 2) * ratio);

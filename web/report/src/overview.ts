@@ -7,7 +7,9 @@ import { count, h, isSlide, judgedOn, percent, plural, seconds } from "./dom";
 import { Section, barRow, longList, picture } from "./parts";
 
 function tile(value: string, name: string, detail = "", strong = false): HTMLElement {
-  return h("div", { class: strong ? "tile strong" : "tile" }, h("dt", {}, name), h("dd", {}, value),
+  // A long value in smaller letters: it stays on one line.
+  return h("div", { class: strong ? "tile strong" : "tile" }, h("dt", {}, name),
+    h("dd", { class: value.length > 9 ? "long" : null }, value.replaceAll(" ", "\u00a0")),
     detail ? h("dd", { class: "detail" }, detail) : null);
 }
 
@@ -24,8 +26,10 @@ export function componentsFor(spectrum: number[], share: number): number {
 export function overview(r: Report): Section {
   const tiles: HTMLElement[] = [];
   for (const metric of r.evaluation?.metrics ?? []) {
+    // Both ends with the same digits.
+    const digits = metric.low !== undefined && metric.low > 0.99 ? 2 : 1;
     const interval = metric.low !== undefined && metric.high !== undefined
-      ? `95\u00a0% CI ${percent(metric.low).slice(0, -2)} – ${percent(metric.high)}` : "";
+      ? `95\u00a0% CI ${percent(metric.low, digits).slice(0, -2)}\u00a0–\u00a0${percent(metric.high, digits)}` : "";
     tiles.push(tile(percent(metric.value), metric.name, interval, tiles.length === 0));
   }
   if (r.evaluation && tiles.length && r.evaluation.photos > 0) {
@@ -137,7 +141,9 @@ export function componentEnds(r: Report): Section {
 }
 
 export function cost(r: Report): Section {
-  return { id: "cost", title: "What it costs", lead: r.costNote ? [r.costNote] : [],
+  // What stands between backticks is code.
+  const lead = (r.costNote ?? "").split("`").map((part, i) => (i % 2 ? h("code", {}, part) : part));
+  return { id: "cost", title: "What it costs", lead,
     body: [h("dl", { class: "tiles" }, ...r.cost!.map((line) => tile(line.amount, line.what, line.note)))] };
 }
 

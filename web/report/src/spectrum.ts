@@ -44,8 +44,9 @@ function scree(shares: number[]): HTMLElement {
   const n = shares.length;
   return chart((width) => {
     const height = 260, box = frameOf(width, height, 52);
-    const used = shares.filter((s) => s > 0);
-    const high = Math.log10(used[0]), low = Math.max(Math.log10(used[used.length - 1]), high - 8);
+    // Of n photos only n - 1 components hold anything; what stands behind them is rounding.
+    const used = shares.filter((s) => s > 1e-6 * shares[0]);
+    const high = Math.log10(used[0]), low = Math.log10(used[used.length - 1]);
     const x = (k: number) => box.left + (box.right - box.left) * Math.log(k) / Math.log(Math.max(n, 2));
     const y = (s: number) => box.bottom - (box.bottom - box.top) * (Math.log10(Math.max(s, 10 ** low)) - low) / Math.max(high - low, 1e-9);
     const root = svg("svg", { width, height, role: "img", "aria-label":
@@ -58,9 +59,9 @@ function scree(shares: number[]): HTMLElement {
       if (width < 480 && !/^1/.test(String(k))) continue;
       root.append(svg("text", { x: x(k), y: height - 10, "text-anchor": "middle" }, count(k)));
     }
-    root.append(svg("path", { class: "line", stroke: css(safe(0)), d: "M" + shares.map((s, i) => `${x(i + 1).toFixed(1)} ${y(s).toFixed(1)}`).join("L") }));
-    shares.slice(0, 20).forEach((s, i) => root.append(svg("circle", { cx: x(i + 1), cy: y(s), r: 2.5, fill: css(safe(0)) })));
-    probe(root, shares.map((_, i) => x(i + 1)), box, (i) => [h("b", {}, `Component ${count(i + 1)}`), `${percent(shares[i])} of the variance`]);
+    root.append(svg("path", { class: "line", stroke: css(safe(0)), d: "M" + used.map((s, i) => `${x(i + 1).toFixed(1)} ${y(s).toFixed(1)}`).join("L") }));
+    used.slice(0, 20).forEach((s, i) => root.append(svg("circle", { cx: x(i + 1), cy: y(s), r: 2.5, fill: css(safe(0)) })));
+    probe(root, used.map((_, i) => x(i + 1)), box, (i) => [h("b", {}, `Component ${count(i + 1)}`), `${percent(shares[i])} of the variance`]);
     return root;
   });
 }
@@ -115,6 +116,13 @@ export function spectrum(r: Report): Section {
         r.kept && r.kept < values.length ? h("span", { class: "key" }, h("i", { class: "kept-key" }), `kept: ${count(r.kept)}`) : null)))] };
 }
 
+// The 95 % interval of a share of n (Wilson 1927).
+function wilson(p: number, n: number): [number, number] {
+  const z = 1.959964, scale = 1 / (1 + z * z / n), centre = p + z * z / (2 * n);
+  const spread = z * Math.sqrt(p * (1 - p) / n + z * z / (4 * n * n));
+  return [Math.max(0, scale * (centre - spread)), Math.min(1, scale * (centre + spread))];
+}
+
 type Type = "f32" | "f16" | "u8";
 const TYPES: Type[] = ["f32", "f16", "u8"];
 const TYPE_NAMES = { f32: "32-bit float", f16: "16-bit float", u8: "8-bit integer" };
@@ -127,6 +135,7 @@ export function storage(r: Report): Section {
   const cheapest = all.filter((a) => a.accuracy >= best - 0.002).sort((a, b) => a.size - b.size)[0];
   const basis = r.storageBasis;
   const whole = basis && basis.dimension > Math.max(...points.map((p) => p.k)) ? 4 * basis.dimension : 0;
+  const [least95, most95] = basis ? wilson(cheapest.accuracy, basis.judged) : [0, 1];
   const full = whole || Math.max(...all.map((a) => a.size));
   const shapes: Record<Type, (x: number, y: number) => string> = {
     f32: (x, y) => `M${x - 4} ${y}a4 4 0 1 0 8 0a4 4 0 1 0-8 0`,
@@ -179,12 +188,13 @@ export function storage(r: Report): Section {
       ` stay within 0.2 points of the best accuracy (${percent(cheapest.accuracy)} against ${percent(best)})` +
       (full > cheapest.size * 1.5 ? `, in ${percent(cheapest.size / full, cheapest.size / full < 0.01 ? 2 : 1)} of the space of ` +
         (whole ? `all ${count(basis!.dimension)} features as 32-bit floats (${bytes(whole)}).` : "the largest.") : "."),
-      ...(basis ? [` Judged on ${judgedOn(basis.judged, basis.split)} that neither the PCA nor the head had seen; the head is ` +
+      ...(basis ? [` Judged on ${judgedOn(basis.judged, basis.split)} that neither the PCA nor the head had seen (95\u00a0% interval of the chosen one: ` +
+        `${percent(least95, 1).slice(0, -2)}\u00a0–\u00a0${percent(most95, 1)}); the head is ` +
         `${basis.head === "lda" ? "a linear discriminant" : basis.head}, trained anew for each figure on ${plural(basis.trained, "photo")} as stored. ` +
         "As 8-bit integers, each component goes from its least to its largest value in training in 255 steps."] : [])],
     body: [h("div", { class: "pair" }, panel("Accuracy against size", draw, h("p", { class: "keys" }, ...TYPES
       .filter((t) => all.some((a) => a.t === t)).map((t) => h("span", { class: "key" },
         (() => { const s = svg("svg", { width: 14, height: 14 }); s.append(svg("path", { d: shapes[t](7, 8), fill: colors[t] })); return s; })(), TYPE_NAMES[t])))),
-    panel("The figures", table(["components", ...TYPES.map((t) => TYPE_NAMES[t])],
+    panel("The figures", table(["k", ...TYPES.map((t) => TYPE_NAMES[t])],
       points.map((p) => [count(p.k), ...TYPES.map((t) => cell(p, t))]))))] };
 }
