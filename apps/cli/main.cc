@@ -11,6 +11,7 @@ int main(int argc, char** argv) {
                                       pomona::cli::add_train,
                                       pomona::cli::add_evaluate,
                                       pomona::cli::add_predict,
+                                      pomona::cli::add_export,
                                       pomona::cli::add_similar,
                                       pomona::cli::add_report,
                                       pomona::cli::add_models,

@@ -19,8 +19,9 @@ struct PageFile {
   bool edge_only;    // a server that answers by itself need not hand it out
 };
 
-// All of them, by name. "config.json" is that of a page whose server answers, and "catalogue.json" the starter
-// catalogue: a server puts its own in their place. Names stay the same from build to build: caches must ask.
+// All of them, by name. "config.json" is that of a page whose server answers, and "catalogue.json" the
+// starter catalogue: a server puts its own in their place. Names stay the same from build to build: caches
+// must ask.
 std::span<const PageFile> page_files();
 
 // The one called `name`, else null.

@@ -233,9 +233,10 @@ export function setLanguage(tag: string) {
 }
 
 export function percent(share: number): string {
-  // Never 100 % for what is not certain.
-  const shown = share >= 0.9995 && share < 1 ? 0.999 : share;
-  return new Intl.NumberFormat(current, { style: "percent", maximumFractionDigits: share > 0.99 ? 1 : 0 }).format(shown);
+  const format = new Intl.NumberFormat(current, { style: "percent", maximumFractionDigits: share > 0.99 ? 1 : 0 });
+  // Never 100 % for what is not certain, nor 0 % for what is not impossible.
+  if (share > 0 && share < 0.01) return `<\u00a0${format.format(0.01)}`;
+  return share >= 0.9995 && share < 1 ? `>\u00a0${format.format(0.999)}` : format.format(share);
 }
 
 export const number = (value: number, digits = 0) =>
