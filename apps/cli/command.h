@@ -43,6 +43,7 @@ void add_estimate(CLI::App& app, Action& action);
 void add_check(CLI::App& app, Action& action);
 void add_export(CLI::App& app, Action& action);
 void add_predict(CLI::App& app, Action& action);
+void add_cluster(CLI::App& app, Action& action);
 void add_similar(CLI::App& app, Action& action);
 void add_purge(CLI::App& app, Action& action);
 void add_doctor(CLI::App& app, Action& action);

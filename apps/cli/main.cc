@@ -13,6 +13,7 @@ int main(int argc, char** argv) {
                                       pomona::cli::add_predict,
                                       pomona::cli::add_export,
                                       pomona::cli::add_similar,
+                                      pomona::cli::add_cluster,
                                       pomona::cli::add_report,
                                       pomona::cli::add_models,
                                       pomona::cli::add_datasets,

@@ -94,7 +94,7 @@ std::string money(double amount, const std::string& currency) {
   if (!(amount > 0)) {
     digits = "0";
   } else if (amount < 1e-4) {
-    digits = "under 0.0001";
+    digits = "<0.0001";
   } else if (amount >= 1000) {
     digits = human_count(static_cast<std::uint64_t>(std::llround(std::min(amount, 1e15))));
   } else if (amount >= 1) {

@@ -60,7 +60,7 @@ TEST(Money, SaysWhatCounts) {
   EXPECT_EQ(money(12.3, "EUR"), "12.30 EUR");
   EXPECT_EQ(money(0.1262, "EUR"), "0.13 EUR");
   EXPECT_EQ(money(0.000967, "EUR"), "0.00097 EUR");
-  EXPECT_EQ(money(0.0000031, "EUR"), "under 0.0001 EUR");
+  EXPECT_EQ(money(0.0000031, "EUR"), "<0.0001 EUR");
   EXPECT_EQ(money(0, "EUR"), "0 EUR");
 }
 

@@ -9,7 +9,7 @@ import { Section, barRow, longList, picture } from "./parts";
 function tile(value: string, name: string, detail = "", strong = false): HTMLElement {
   // A long value in smaller letters: it stays on one line.
   return h("div", { class: strong ? "tile strong" : "tile" }, h("dt", {}, name),
-    h("dd", { class: value.length > 9 ? "long" : null }, value.replaceAll(" ", "\u00a0")),
+    h("dd", { class: value.length > 8 ? "long" : null }, value.replaceAll(" ", "\u00a0")),
     detail ? h("dd", { class: "detail" }, detail) : null);
 }
 
@@ -144,6 +144,6 @@ export function cost(r: Report): Section {
   // What stands between backticks is code.
   const lead = (r.costNote ?? "").split("`").map((part, i) => (i % 2 ? h("code", {}, part) : part));
   return { id: "cost", title: "What it costs", lead,
-    body: [h("dl", { class: "tiles" }, ...r.cost!.map((line) => tile(line.amount, line.what, line.note)))] };
+    body: [h("dl", { class: "tiles roomy" }, ...r.cost!.map((line) => tile(line.amount, line.what, line.note)))] };
 }
 
