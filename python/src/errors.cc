@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <nanobind/stl/string.h>
+
 #include <exception>
 #include <string>
 
@@ -11,11 +13,11 @@ namespace pomona::python {
 
 void bind_errors(nb::module_& module) {
   // A RuntimeError with the attribute `code`: the word for pomona::ErrorCode, as in the command's JSON.
-  nb::object type = nb::steal(PyErr_NewExceptionWithDoc(
-      "pomona.Error",
-      "A job that failed. str(error) says what was wrong, with which input, and what to do; error.code is one "
-      "word for it.",
-      PyExc_RuntimeError, nullptr));
+  nb::object type = nb::steal(PyErr_NewExceptionWithDoc("pomona.Error",
+                                                        "A job that failed. str(error) says what was wrong, "
+                                                        "with which input, and what to do; error.code is one "
+                                                        "word for it.",
+                                                        PyExc_RuntimeError, nullptr));
   module.attr("Error") = type;
   // The translator keeps the type for as long as the process lives.
   nb::register_exception_translator(

@@ -5,4 +5,6 @@ NB_MODULE(_core, module) {
   module.doc() = "The C++ engine behind the package `pomona`; use that.";
   module.attr("__version__") = POMONA_VERSION;
   pomona::python::bind_errors(module);
+  pomona::python::bind_arrow(module);
+  pomona::python::bind_featurizer(module);
 }

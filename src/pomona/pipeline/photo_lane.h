@@ -41,6 +41,17 @@ class PhotoLane {
     return info;
   }
 
+  // Puts a picture that is decoded already into the next slot; there must be room. Its EXIF tag, if it had
+  // one, is the caller's business.
+  PhotoInfo add(ImageView picture) {
+    clock_.start();
+    resizer_.resize(picture, spec_.width, spec_.height, spec_.kernel, spec_.fit,
+                    lane_.pixels(static_cast<int>(filled_)));
+    clock_.lap(resize_seconds_);
+    ++filled_;
+    return {.width = picture.width, .height = picture.height};
+  }
+
   // Runs the network; vectors of the slots filled so far stand in features() until the next add().
   void infer() {
     clock_.start();
