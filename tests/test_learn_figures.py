@@ -48,3 +48,33 @@ def test_photos_with_natural_backgrounds(pomona, shared_data, tmp_path):
     photos = shared_data / "fruit-photos"
     model = trained(pomona, photos / "train", tmp_path, "fruit-photos", "--select", "--folds", "5")
     assert percent(pomona, model, photos / "test") >= 96.6
+
+
+FRUITS = ("apple", "banana", "orange")
+
+
+def test_other_backgrounds_for_photos_on_white(pomona, fruits360, shared_data, tmp_path):
+    """Apples, bananas and oranges on white, then those of everyday photos: what --augment is worth, by the command."""
+    studio, natural = tmp_path / "studio", tmp_path / "natural"
+    for kind in sorted((fruits360 / "Training").iterdir()):
+        fruit = next((f for f in FRUITS if kind.name.lower().startswith(f)), None)
+        if fruit is None:
+            continue
+        (studio / fruit).mkdir(parents=True, exist_ok=True)
+        for photo in sorted(kind.iterdir())[::4]:
+            (studio / fruit / f"{kind.name} {photo.name}").symlink_to(photo)
+    for fruit in FRUITS:
+        (natural / fruit).mkdir(parents=True)
+        for part in ("train", "test"):
+            for photo in sorted((shared_data / "fruit-photos" / part / fruit).iterdir()):
+                (natural / fruit / photo.name).symlink_to(photo)
+    pomona("featurize", studio, tmp_path / "features", "-q")
+    pomona("featurize", natural, tmp_path / "photos", "-q")
+    right = {}
+    for kind in ("logistic", "lda", "forest"):
+        for name, options in {"plain": [], "augmented": ["--augment", "textures"]}.items():
+            model = trained(pomona, tmp_path / "features", tmp_path, f"{kind}-{name}", "--classifier", kind, *options)
+            right[kind, name] = percent(pomona, model, tmp_path / "photos")
+    for kind in ("forest", "lda"):
+        assert right[kind, "augmented"] > right[kind, "plain"] + 3, right
+    assert right["logistic", "augmented"] >= right["logistic", "plain"] - 0.5, right
