@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Everything measured in one run; one line each as `BENCH name value unit`.
 
-    .venv/bin/python bench/bench.py build-bench/bin [--only chain,image,pca,memory] [--rounds 5]
+    .venv/bin/python bench/bench.py build-bench/bin [--only chain,image,pca,start,memory] [--rounds 5]
 
 Whatever is compared runs by turns on the same photos, so that both meet the same load; medians of the rounds.
 Photos: fruits360-subset where it is there (POMONA_SHARED names another place), else generated ones.
@@ -23,6 +23,7 @@ SHARED = pathlib.Path(os.environ.get("POMONA_SHARED", ROOT.parent / "shared" / "
 BATCH = 8
 STAGES = ("decode", "resize", "featurize", "hash", "assemble", "wait")
 SMALL_RUN, LARGE_RUN = 3_000, 30_000
+COLD_STARTS = 9
 
 
 def bench(name, value, unit, digits=3):
@@ -191,6 +192,38 @@ def memory(bin_folder, folder, scratch):
         bench(f"{name}_growth", peaks[LARGE_RUN] / peaks[SMALL_RUN], "x")
 
 
+def cold_start(bin_folder, folder, scratch):
+    """One photo, one process, from its start to its answer: the compiled network in our cache as after any first use,
+    and in an empty one. Files are in the page cache both times."""
+    kinds = [kind for kind in sorted(folder.rglob("*")) if kind.is_dir() and any(kind.glob("*.jpg"))][:3]
+    if len(kinds) < 2:
+        print("# SKIPPED predict_cold_start_seconds: the photos have no classes")
+        return
+    for kind in kinds:
+        place = scratch / "classes" / kind.name
+        place.mkdir(parents=True)
+        for photo in sorted(kind.iterdir())[:40]:
+            os.link(photo, place / photo.name)
+    photo = next((scratch / "classes" / kinds[0].name).iterdir())
+    model = scratch / "cold.onnx"
+    pomona = bin_folder / "pomona"
+    subprocess.run([pomona, "train", scratch / "classes", "-o", model, "-q"], check=True, stdout=subprocess.DEVNULL)
+
+    def once(cache):
+        begin = time.perf_counter()
+        subprocess.run([pomona, "predict", model, photo, "-q"], check=True, stdout=subprocess.DEVNULL,
+                       env={**os.environ, "XDG_CACHE_HOME": str(cache)})
+        return time.perf_counter() - begin
+
+    once(scratch / "cache")
+    warm, nothing = [], []
+    for i in range(COLD_STARTS):
+        warm.append(once(scratch / "cache"))
+        nothing.append(once(scratch / f"empty-{i}"))
+    bench("predict_cold_start_seconds", statistics.median(warm), "s")
+    bench("predict_cold_start_seconds_nothing_cached", statistics.median(nothing), "s")
+
+
 def others(bin_folder, script, argument=None):
     """A benchmark of its own file; its lines are passed on."""
     environment = {**os.environ, "POMONA_BUILD": str(bin_folder.parent)}
@@ -201,7 +234,7 @@ def others(bin_folder, script, argument=None):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bin", type=pathlib.Path)
-    parser.add_argument("--only", default="chain,image,pca,memory")
+    parser.add_argument("--only", default="chain,image,pca,start,memory")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3, help="of a round of each side")
     arguments = parser.parse_args()
@@ -219,6 +252,8 @@ def main():
             others(bin_folder, "image_bench.py", bin_folder / "image_bench")
         if "pca" in wanted:
             others(bin_folder, "learn_bench.py")
+        if "start" in wanted:
+            cold_start(bin_folder, folder, scratch)
         if "memory" in wanted:
             memory(bin_folder, folder, scratch)
 
