@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <system_error>
 #include <utility>
 
 namespace pomona {
@@ -10,6 +11,13 @@ namespace {
 
 // Buffers above this size are not kept for reuse: one 50 MB photo must not stay with us for the whole job.
 constexpr std::size_t kLargestSpare = 1u << 20;
+
+// Growing goes by half, and no faster than the store can show that it helped.
+constexpr auto kGrowthPause = std::chrono::milliseconds(100);
+
+std::size_t listed_bytes(const Entry& entry) {
+  return static_cast<std::size_t>(std::max<std::int64_t>(entry.bytes, 0));
+}
 
 double seconds_since(std::chrono::steady_clock::time_point begin) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
@@ -53,19 +61,50 @@ void PhotoFeed::close() {
   can_pop_.notify_all();
 }
 
+// With the lock held.
+bool PhotoFeed::may_read() const {
+  if (waiting_.empty()) return false;
+  const std::size_t held = ready_.size() + reading_;
+  return held == 0 || (held < options_.ahead_photos &&
+                       held_bytes_ + listed_bytes(waiting_.front().entry) <= options_.ahead_bytes);
+}
+
+// With the lock held.
+void PhotoFeed::add_threads() {
+  const auto now = std::chrono::steady_clock::now();
+  const auto most = static_cast<std::size_t>(std::max(options_.most_threads, options_.threads));
+  // Photos must be waiting for a thread, and for nothing else. A local disk is not made faster by more of
+  // them.
+  if (threads_.size() >= most || reading_ < threads_.size() || !may_read() || now - grown_ < kGrowthPause)
+    return;
+  if (!is_remote_uri(waiting_.front().entry.path)) return;
+  grown_ = now;
+  const std::size_t wanted = std::min(most, threads_.size() + std::max<std::size_t>(threads_.size() / 2, 1));
+  while (threads_.size() < wanted) {
+    try {
+      threads_.emplace_back([this] { read_loop(); });
+    } catch (const std::system_error&) {
+      // The machine allows no more threads: it goes on with those there are.
+      options_.most_threads = static_cast<int>(threads_.size());
+      break;
+    }
+    ++options_.ahead_photos;
+  }
+  can_push_.notify_one();
+}
+
 void PhotoFeed::read_loop() {
   double spent = 0;
   try {
     std::unique_lock lock(mutex_);
     for (;;) {
-      can_read_.wait(lock, stop_, [&] {
-        if (waiting_.empty()) return closed_;
-        return ready_.size() + reading_ < options_.ahead_photos && ready_bytes_ < options_.ahead_bytes;
-      });
+      can_read_.wait(lock, stop_, [&] { return waiting_.empty() ? closed_ : may_read(); });
       if (stop_.stop_requested() || waiting_.empty()) break;
       FeedPhoto photo = std::move(waiting_.front());
       waiting_.pop_front();
       ++reading_;
+      const std::size_t listed = listed_bytes(photo.entry);
+      held_bytes_ += listed;
       if (!spare_.empty()) {
         photo.bytes = std::move(spare_.back());
         spare_.pop_back();
@@ -82,7 +121,8 @@ void PhotoFeed::read_loop() {
 
       lock.lock();
       --reading_;
-      ready_bytes_ += photo.bytes.size();
+      held_bytes_ += photo.bytes.size();
+      held_bytes_ -= listed;
       ready_.push_back(std::move(photo));
       can_pop_.notify_one();
     }
@@ -100,6 +140,7 @@ bool PhotoFeed::pop(std::size_t most, std::chrono::microseconds patience, bool w
   std::unique_lock lock(mutex_);
   const auto drained = [&] { return closed_ && waiting_.empty() && reading_ == 0; };
   do {
+    if (ready_.size() < most) add_threads();
     if (wait) can_pop_.wait(lock, stop_, [&] { return !ready_.empty() || drained(); });
     if (stop_.stop_requested()) return false;
     if (ready_.size() < most) {
@@ -109,7 +150,7 @@ bool PhotoFeed::pop(std::size_t most, std::chrono::microseconds patience, bool w
     // Others may have taken all while this one was patient.
   } while (wait && ready_.empty() && !drained());
   while (photos.size() < most && !ready_.empty()) {
-    ready_bytes_ -= ready_.front().bytes.size();
+    held_bytes_ -= ready_.front().bytes.size();
     photos.push_back(std::move(ready_.front()));
     ready_.pop_front();
   }
@@ -124,6 +165,11 @@ void PhotoFeed::recycle(std::vector<std::byte>&& bytes) {
   if (bytes.capacity() == 0 || bytes.capacity() > kLargestSpare) return;
   const std::lock_guard lock(mutex_);
   if (spare_.size() < options_.ahead_photos) spare_.push_back(std::move(bytes));
+}
+
+int PhotoFeed::threads() const {
+  const std::lock_guard lock(mutex_);
+  return static_cast<int>(threads_.size());
 }
 
 double PhotoFeed::read_seconds() const {

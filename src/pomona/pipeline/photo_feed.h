@@ -24,13 +24,16 @@ struct FeedPhoto {
   std::optional<Rejection> rejection;  // set where reading failed; bytes are empty then
 };
 
-// Threads that wait for storage and keep a bounded read-ahead of whole photos full.
-// push() is for one listing thread, pop() for any number of workers.
+// Threads that wait for storage and keep a bounded read-ahead of whole photos full. Where workers find
+// nothing read while all threads wait for the store, more threads are started: a store 50 ms away needs one
+// for every 20 photos a second. push() is for one listing thread, pop() for any number of workers.
 class PhotoFeed {
  public:
   struct Options {
-    int threads = 4;
-    std::size_t ahead_photos = 256;        // read and not yet taken
+    int threads = 4;         // at first
+    int most_threads = 256;  // to grow to where photos are remote
+    std::size_t ahead_photos =
+        256;  // being read or read, and not yet taken; more by one for each thread added
     std::size_t ahead_bytes = 128u << 20;  // the same, in bytes; one photo may exceed it alone
   };
 
@@ -53,9 +56,12 @@ class PhotoFeed {
   void recycle(std::vector<std::byte>&& bytes);
 
   double read_seconds() const;  // thread time spent reading; call after the workers are done
+  int threads() const;          // reading now
 
  private:
   void read_loop();
+  bool may_read() const;
+  void add_threads();
 
   const PhotoReader& reader_;
   Options options_;
@@ -68,7 +74,8 @@ class PhotoFeed {
   std::deque<FeedPhoto> ready_;    // read, not yet taken
   std::vector<std::vector<std::byte>> spare_;
   std::size_t reading_ = 0;
-  std::size_t ready_bytes_ = 0;
+  std::size_t held_bytes_ = 0;  // of what is read, and as listed of what is being read
+  std::chrono::steady_clock::time_point grown_ = std::chrono::steady_clock::now();
   bool closed_ = false;
   double read_seconds_ = 0;
   std::vector<std::jthread> threads_;

@@ -61,5 +61,26 @@ TEST(PhotoFeed, PopComesBackWithNothingWhereAskedNotToWait) {
   EXPECT_FALSE(feed.pop(8, std::chrono::microseconds(200), true, photos));
 }
 
+// What is being read counts by its listed size, so that many threads do not hold many large photos.
+TEST(PhotoFeed, LocalDisksGetNoMoreThreadsAndOnePhotoMayExceedTheBound) {
+  const PhotoReader reader;
+  PhotoFeed::Options options;
+  options.threads = 2;
+  options.ahead_bytes = 1;
+  PhotoFeed feed(reader, options, {}, [](const std::exception_ptr&) { FAIL(); });
+  for (std::uint64_t i = 0; i < 20; ++i) {
+    Entry entry;
+    entry.path = "/nowhere/at/all.jpg";
+    entry.bytes = 1000;
+    ASSERT_TRUE(feed.push(i, std::move(entry)));
+  }
+  feed.close();
+  std::vector<FeedPhoto> photos;
+  std::size_t taken = 0;
+  while (feed.pop(1, std::chrono::microseconds(200), true, photos)) taken += photos.size();
+  EXPECT_EQ(taken, 20U);
+  EXPECT_EQ(feed.threads(), 2);
+}
+
 }  // namespace
 }  // namespace pomona
