@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <exception>
 #include <filesystem>
 #include <fstream>
@@ -13,6 +12,7 @@
 
 #include "pomona/base/cpu.h"
 #include "pomona/base/error.h"
+#include "pomona/base/progress_meter.h"
 #include "pomona/base/text.h"
 #include "pomona/image/decode.h"
 #include "pomona/image/encode.h"
@@ -26,7 +26,6 @@ namespace pomona {
 namespace {
 
 namespace fs = std::filesystem;
-using Clock = std::chrono::steady_clock;
 
 constexpr int kMostBackgroundTries = 16;
 constexpr int kSmallestSize = 32, kLargestSize = 2048;  // pixels
@@ -227,17 +226,11 @@ class Job {
 
   // With the lock held, or when the workers have ended.
   void report(bool always) {
-    if (!hooks_.progress) return;
-    const auto now = Clock::now();
-    if (!always && now - last_report_ < std::chrono::milliseconds(100)) return;
-    last_report_ = now;
-    Progress progress;
-    progress.done = result_.cut + result_.no_white;
-    progress.rejected = result_.unreadable;
-    progress.total = inputs_.size();
-    progress.seconds = std::chrono::duration<double>(now - start_).count();
-    if (progress.seconds > 0) progress.rate = static_cast<double>(progress.done) / progress.seconds;
-    hooks_.progress(progress);
+    meter_.report(always, [&](Progress& progress) {
+      progress.done = result_.cut + result_.no_white;
+      progress.rejected = result_.unreadable;
+      progress.total = inputs_.size();
+    });
   }
 
   const std::vector<AugmentInput>& inputs_;
@@ -252,8 +245,7 @@ class Job {
   std::mutex mutex_;
   std::exception_ptr failure_;
   AugmentResult result_;
-  Clock::time_point start_ = Clock::now();
-  Clock::time_point last_report_{};
+  ProgressMeter meter_{hooks_};
 };
 
 void check_options(const std::string& dest, const AugmentOptions& options) {

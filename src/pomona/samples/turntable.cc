@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <cmath>
 #include <exception>
 #include <fstream>
@@ -15,6 +14,7 @@
 #include "pomona/base/cpu.h"
 #include "pomona/base/error.h"
 #include "pomona/base/paths.h"
+#include "pomona/base/progress_meter.h"
 #include "pomona/base/text.h"
 #include "pomona/image/encode.h"
 #include "pomona/samples/stamp.h"
@@ -23,7 +23,6 @@ namespace pomona {
 namespace {
 
 namespace fs = std::filesystem;
-using Clock = std::chrono::steady_clock;
 
 constexpr std::uint64_t kFramesPerTurn = 328;  // as many as Fruits-360 has of most fruits
 constexpr int kTestEvery = 4;
@@ -263,16 +262,10 @@ class Job {
 
   // With the lock held, or when the workers have ended.
   void report(bool always) {
-    if (!hooks_.progress) return;
-    const auto now = Clock::now();
-    if (!always && now - last_report_ < std::chrono::milliseconds(100)) return;
-    last_report_ = now;
-    Progress progress;
-    progress.done = result_.photos;
-    progress.total = total_;
-    progress.seconds = std::chrono::duration<double>(now - start_).count();
-    if (progress.seconds > 0) progress.rate = static_cast<double>(result_.photos) / progress.seconds;
-    hooks_.progress(progress);
+    meter_.report(always, [&](Progress& progress) {
+      progress.done = result_.photos;
+      progress.total = total_;
+    });
   }
 
   const fs::path& folder_;
@@ -287,8 +280,7 @@ class Job {
   std::mutex mutex_;
   std::exception_ptr failure_;
   TurntableResult result_;
-  Clock::time_point start_ = Clock::now();
-  Clock::time_point last_report_{};
+  ProgressMeter meter_{hooks_};
 };
 
 }  // namespace

@@ -8,20 +8,20 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <system_error>
 #include <vector>
 
+#include "pomona/base/descriptor.h"
 #include "pomona/base/error.h"
+#include "pomona/base/progress_meter.h"
 
 namespace pomona {
 namespace {
 
 namespace fs = std::filesystem;
-using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kReadBlock = 1 << 18;
 constexpr std::size_t kLongestPath = 4'096;
@@ -30,21 +30,6 @@ std::string reason(archive* reader) {
   const char* text = archive_error_string(reader);
   return text != nullptr ? text : "unknown reason";
 }
-
-// Owns a file descriptor.
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 class Unpacking {
  public:
@@ -204,18 +189,13 @@ class Unpacking {
   }
 
   void report(bool always) {
-    const auto now = Clock::now();
-    if (!hooks_.progress || (!always && now - last_report_ < std::chrono::milliseconds(100))) return;
-    last_report_ = now;
-    Progress progress;
-    progress.unit = "bytes";
-    progress.total = archive_bytes_;
-    // Filter -1 is the file itself.
-    progress.done =
-        always ? archive_bytes_ : static_cast<std::uint64_t>(archive_filter_bytes(reader_.get(), -1));
-    progress.seconds = std::chrono::duration<double>(now - start_).count();
-    if (progress.seconds > 0) progress.rate = static_cast<double>(progress.done) / progress.seconds;
-    hooks_.progress(progress);
+    meter_.report(always, [&](Progress& progress) {
+      progress.unit = "bytes";
+      progress.total = archive_bytes_;
+      // Filter -1 is the file itself.
+      progress.done =
+          always ? archive_bytes_ : static_cast<std::uint64_t>(archive_filter_bytes(reader_.get(), -1));
+    });
   }
 
   const fs::path& archive_;
@@ -229,8 +209,7 @@ class Unpacking {
   std::uint64_t members_ = 0;
   bool done_ = false;
   UnpackResult result_;
-  Clock::time_point start_ = Clock::now();
-  Clock::time_point last_report_{};
+  ProgressMeter meter_{hooks_};
 };
 
 }  // namespace
