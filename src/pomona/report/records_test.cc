@@ -41,6 +41,40 @@ TEST(RunRecord, SaysWhatRan) {
   EXPECT_EQ(data.timeline.back().begin, 12.5);
 }
 
+TEST(Evaluation, SaysHowComponentsWereJudgedAndWhatFollowed) {
+  ReportData data;
+  data.run.seconds = 10;
+  data.timeline.push_back({"featurize", "featurize", 0, 10});
+  add_evaluation(
+      json::parse(R"({"split": "Test", "photos": 60, "accuracy": 0.9, "mistakes_total": 6, "mistakes": [],
+      "components_needed": [{"k": 4, "accuracy_f32": 0.9, "accuracy_f16": 0.9, "accuracy_u8": 0.8}],
+      "components_needed_by": {"head": "lda", "split": "Test", "trained": 240, "judged": 60, "dimension": 1280},
+      "steps": [{"stage": "train", "seconds": 2}, {"stage": "", "seconds": 5}, 7, {"stage": "evaluate", "seconds": 1}]})"),
+      24, data);
+  EXPECT_EQ(data.evaluation->split, "Test");
+  EXPECT_EQ(data.mistakes_total, 6);
+  ASSERT_EQ(data.storage.size(), 1);
+  EXPECT_EQ(data.storage[0].bytes_u8, 4);
+  ASSERT_TRUE(data.storage_basis);
+  EXPECT_EQ(data.storage_basis->judged, 60);
+  EXPECT_EQ(data.storage_basis->dimension, 1280);
+  ASSERT_EQ(data.timeline.size(), 3);
+  EXPECT_EQ(data.timeline[2].stage, "evaluate");
+  EXPECT_EQ(data.timeline[2].begin, 12);
+  EXPECT_EQ(data.run.seconds, 13);
+}
+
+TEST(Evaluation, DoesWithoutWordsOnHowComponentsWereJudged) {
+  for (const char* by : {"3", "{}", R"({"judged": -1})", R"({"judged": "x", "head": 3})"}) {
+    ReportData data;
+    json evaluation = {{"components_needed", {{{"k", 4}, {"accuracy", 0.5}}}},
+                       {"components_needed_by", json::parse(by)}};
+    add_evaluation(evaluation, 24, data);
+    EXPECT_EQ(data.storage.size(), 1) << by;
+    EXPECT_FALSE(data.storage_basis) << by;
+  }
+}
+
 TEST(RunRecord, KeepsCredentialsOutOfTheReport) {
   ReportData data;
   add_run_record(json::parse(R"({"invocation": ["pomona", "run", "s3://KEY:SECRET@bucket/x",
