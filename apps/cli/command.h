@@ -15,7 +15,7 @@ class App;
 namespace pomona::cli {
 
 // Exit codes of the command.
-enum Exit : int { kDone = 0, kFailed = 1, kWrongUse = 2, kTooManyRejects = 3 };
+enum Exit : int { kDone = 0, kFailed = 1, kWrongUse = 2, kTooManyRejects = 3, kNotReplaced = 4 };
 
 // What a verb gets to work with.
 struct Context {
@@ -45,6 +45,7 @@ void add_export(CLI::App& app, Action& action);
 void add_predict(CLI::App& app, Action& action);
 void add_cluster(CLI::App& app, Action& action);
 void add_similar(CLI::App& app, Action& action);
+void add_contributions(CLI::App& app, Action& action);
 void add_purge(CLI::App& app, Action& action);
 void add_doctor(CLI::App& app, Action& action);
 

@@ -19,6 +19,7 @@ int main(int argc, char** argv) {
                                       pomona::cli::add_datasets,
                                       pomona::cli::add_estimate,
                                       pomona::cli::add_check,
+                                      pomona::cli::add_contributions,
                                       pomona::cli::add_purge,
                                       pomona::cli::add_doctor,
                                   });

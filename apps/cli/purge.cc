@@ -20,6 +20,8 @@ void print_item(const PurgeItem& item, bool yes) {
   if (item.what == "dataset") {
     about = (item.kind.empty() ? "" : item.kind + ", ") + human_count(item.rows) + " rows, " + about + ", " +
             item.state;
+  } else if (item.what == "contributions") {
+    about = human_count(item.rows) + " photos, " + about;
   }
   const char* verdict = !yes ? "would go" : item.removed ? "removed" : "FAILED";
   fmt::print("{:<8}  {:<7}  {}  ({}, of {})\n", verdict, item.what, escape_path(item.place), about,
@@ -56,15 +58,18 @@ void add_purge(CLI::App& app, Action& action) {
     bool photos = false, yes = false, json = false;
   };
   auto flags = std::make_shared<Flags>();
-  CLI::App* verb = app.add_subcommand("purge", "Remove datasets, or photos, that have been kept long enough");
+  CLI::App* verb =
+      app.add_subcommand("purge", "Remove datasets, contributions or photos that have been kept long enough");
   verb->footer(
       "Without --yes nothing is removed. Models, reports and PCAs go with the datasets beside them.\n\n"
       "Examples:\n"
       "  pomona purge results/\n"
       "  pomona purge s3://bucket/runs --older-than 2w --yes --log purge.jsonl\n"
-      "  pomona purge contributions/ --photos --older-than 14d --yes");
-  verb->add_option("DEST", flags->dest,
-                   "A dataset, a results folder, or a folder above them; of photos with --photos")
+      "  pomona purge contributions/ --older-than 14d --yes\n"
+      "  pomona purge october/ --photos --older-than 14d --yes    photos, of an export for example");
+  verb->add_option(
+          "DEST", flags->dest,
+          "A dataset, a results folder, contributions, or a folder above them; of photos with --photos")
       ->required();
   verb->add_option("--older-than", flags->age, "A number with s, m, h, d or w")->capture_default_str();
   verb->add_flag("--photos", flags->photos, "Photo files instead of datasets");

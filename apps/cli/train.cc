@@ -5,11 +5,16 @@
 
 #include <CLI/CLI.hpp>
 #include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
 
 #include "classifier_flags.h"
 #include "common.h"
 #include "pomona/base/error.h"
 #include "pomona/base/text.h"
+#include "pomona/pipeline/update.h"
 #include "terminal.h"
 
 namespace pomona::cli {
@@ -21,7 +26,9 @@ struct Flags {
   NetworkFlags network;
   ClassifierFlags classifier;
   std::string labels = "folder";
+  std::optional<std::string> update;
   bool overwrite = false;
+  bool json = false;
   int threads = 0;
 };
 
@@ -124,6 +131,101 @@ void print_trained(const TrainingResult& result) {
   fmt::print("          {}\n", result.path);
 }
 
+namespace {
+
+std::string percent(const Share& share) {
+  return fmt::format("{:.2f} %", 100 * share.value);
+}
+
+void print_compared(const UpdateResult& result, const std::string& model) {
+  fmt::print("compared  on {} held-out photos", human_count(result.held_out));
+  if (result.seen_by_old > 0)
+    fmt::print(", {} of which the old model was trained on", human_count(result.seen_by_old));
+  fmt::print("\n");
+  for (const HeadComparison& head : result.heads) {
+    fmt::print("          {}: old {}, new {} of {} photos of classes both know{}\n", head.target,
+               percent(head.old_accuracy), percent(head.new_accuracy), human_count(head.photos),
+               head.by_seen ? " (the old model was trained on them)" : "");
+    fmt::print("          only the old right: {}, only the new: {} (p = {:.3f})\n",
+               human_count(head.only_old_right), human_count(head.only_new_right), head.p);
+    fmt::print("          all {} photos: old {}, new {}\n", human_count(head.all_photos),
+               percent(head.old_all), percent(head.new_all));
+    if (!head.new_classes.empty()) {
+      std::string names;
+      for (const std::string& label : head.new_classes) names += (names.empty() ? "" : ", ") + label;
+      fmt::print("          new classes: {}", names);
+      if (head.new_class_photos > 0)
+        fmt::print("; {} of their {} photos right", percent(head.new_class_accuracy),
+                   human_count(head.new_class_photos));
+      fmt::print("\n");
+    }
+    if (head.seen_photos > 0 && !head.by_seen) {
+      fmt::print(
+          "          {} photos that the old model was trained on: old {}, new {} (not below {:.2f} %)\n",
+          human_count(head.seen_photos), percent(head.old_seen), percent(head.new_seen),
+          100 * head.seen_floor);
+    }
+  }
+  if (!result.replaced) {
+    fmt::print("NOT REPLACED: the new model is worse. {} is as it was.\n", model);
+  } else if (result.path == model) {
+    fmt::print("REPLACED: {} is the new model; it is no worse than the old one.\n", model);
+  } else {
+    fmt::print("WRITTEN: {} is the new model; it is no worse than {}, which is as it was.\n", result.path,
+               model);
+  }
+}
+
+// Settings that were typed; the others are the old model's.
+std::set<std::string> typed_settings(const CLI::App& verb) {
+  std::set<std::string> own;
+  const auto typed = [&](const char* flag, const char* name) {
+    if (verb.count(flag) > 0) own.insert(name);
+  };
+  typed("--classifier", "classifier");
+  typed("--on", "on");
+  typed("--head-components", "components");
+  typed("--class-weight", "class-weight");
+  typed("--trees", "trees");
+  typed("--c", "c");
+  typed("--seed", "seed");
+  typed("--target-precision", "target-precision");
+  return own;
+}
+
+int update(const Flags& flags, const TrainingOptions& training, const CLI::App& verb,
+           const Context& context) {
+  for (const char* flag :
+       {"--model", "--preprocess", "--layer", "--pool", "--input-size", "--resize", "--fit"}) {
+    if (verb.count(flag) > 0) {
+      throw Error(ErrorCode::kUsage,
+                  std::string(flag) + " does not go with --update: the network is the old model's");
+    }
+  }
+  UpdateOptions options;
+  options.model = *flags.update;
+  options.training = training;
+  if (verb.count("--output") == 0) options.training.output = options.model;
+  options.own = typed_settings(verb);
+  ProgressDisplay display("train", context.quiet);
+  const UpdateResult result = update_model(options, display.hooks(), context.stop);
+  display.finish();
+  if (flags.json) {
+    nlohmann::json json = result.entry;
+    json["path"] = result.path;
+    json["warnings"] = result.trained.warnings;
+    fmt::print("{}\n", json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+  } else {
+    TrainingResult trained = result.trained;
+    if (!result.replaced) trained.path = "not written";
+    print_trained(trained);
+    print_compared(result, options.model);
+  }
+  return result.replaced ? kDone : kNotReplaced;
+}
+
+}  // namespace
+
 void add_train(CLI::App& app, Action& action) {
   auto flags = std::make_shared<Flags>();
   CLI::App* verb = app.add_subcommand("train", "Labelled photos or features -> one model file");
@@ -132,21 +234,29 @@ void add_train(CLI::App& app, Action& action) {
       "  pomona train results/ -o fruit.onnx                 on the features of a run\n"
       "  pomona train photos/ -o fruit.onnx --select         straight on photos\n"
       "  pomona train features/ -o m.onnx --labels table.csv:variety,ripeness\n"
-      "  pomona train photos/ -o m.onnx --augment textures   for photos with a background");
-  verb->add_option("DATASET", flags->sources, "Dataset, results folder, or photos")->required()->expected(1);
+      "  pomona train photos/ -o m.onnx --augment textures   for photos with a background\n"
+      "  pomona train --update m.onnx results/ new-photos/ contributions/\n\n"
+      "With --update, exit code 4 says that the new model was worse and the old one stays.");
+  verb->add_option("SOURCE", flags->sources,
+                   "Datasets, results folders, folders of photos or of contributions; one or more")
+      ->required();
   verb->add_option("-o,--output", flags->output, "The model file")->capture_default_str();
+  verb->add_option("--update", flags->update,
+                   "A model file to replace: only by one that is no worse on the same held-out photos");
   verb->add_option("--labels", flags->labels,
                    "folder | TABLE[:COLUMN,...]; several columns train several heads")
       ->capture_default_str();
   verb->add_flag("--overwrite", flags->overwrite, "Replace the model file");
+  verb->add_flag("--json", flags->json, "The comparison of --update as JSON")->needs("--update");
   verb->add_option("--threads", flags->threads, "Threads")->check(CLI::Range(1, 4096));
   add_classifier_flags(*verb, flags->classifier);
   add_network_flags(*verb, flags->network);
-  verb->callback([flags, &action] {
-    action = [flags](const Context& context) {
+  verb->callback([flags, verb, &action] {
+    action = [flags, verb](const Context& context) {
       TrainingOptions options;
       apply(flags->classifier, options);
       options.data.source = flags->sources.front();
+      options.data.further.assign(flags->sources.begin() + 1, flags->sources.end());
       options.data.labels = flags->labels;
       options.data.featurize.network = network_options(flags->network);
       options.data.featurize.threads = flags->threads;
@@ -154,11 +264,12 @@ void add_train(CLI::App& app, Action& action) {
       options.overwrite = flags->overwrite;
       options.threads = flags->threads;
       options.invocation = invocation(context);
+      if (flags->update) return update(*flags, options, *verb, context);
       ProgressDisplay display("train", context.quiet);
       const TrainingResult result = train(options, display.hooks(), context.stop);
       display.finish();
       print_trained(result);
-      return kDone;
+      return static_cast<int>(kDone);
     };
   });
 }

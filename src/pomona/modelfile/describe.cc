@@ -42,6 +42,34 @@ std::string plain(const nlohmann::json& value) {
   return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
+// One line per update: both models' figures on the same photos.
+void add_history(const nlohmann::json& history, Lines& lines) {
+  const auto text = [](const nlohmann::json& object, const char* name) {
+    const auto at = object.find(name);
+    return at != object.end() && at->is_string() ? at->get<std::string>() : std::string("?");
+  };
+  const auto number = [](const nlohmann::json& object, const char* name) {
+    const auto at = object.find(name);
+    return at != object.end() && at->is_number() ? at->get<double>() : 0.0;
+  };
+  for (const nlohmann::json& update : history) {
+    if (!update.is_object() || !update.contains("targets") || !update["targets"].is_array()) continue;
+    for (const nlohmann::json& target : update["targets"]) {
+      if (!target.is_object()) continue;
+      std::string line =
+          fmt::format("{} {}: {:.2f} % right, was {:.2f} %, on {:.0f} photos", text(update, "finished"),
+                      text(target, "target"), 100 * number(target, "new_accuracy"),
+                      100 * number(target, "old_accuracy"), number(target, "photos"));
+      const auto added = target.find("new_classes");
+      if (added != target.end() && added->is_array() && !added->empty()) {
+        line += "; new:";
+        for (const nlohmann::json& label : *added) line += " " + plain(label);
+      }
+      lines.add("updated", line);
+    }
+  }
+}
+
 std::string counted(std::size_t number) {
   return human_count(static_cast<std::uint64_t>(number));
 }
@@ -94,6 +122,9 @@ std::vector<std::string> describe_model_file(const ModelFile& model) {
   for (const auto& [key, value] : model.training.items()) {
     if (value.is_primitive()) lines.add(key, plain(value));
   }
+  if (const auto history = model.training.find("history");
+      history != model.training.end() && history->is_array())
+    add_history(*history, lines);
   lines.add("fingerprint", backbone.fingerprint.identity_hash());
   if (!model.file.empty()) lines.add("file", model.file.string());
   return lines.take();

@@ -54,6 +54,10 @@ std::size_t key_column(const std::vector<std::string>& names) {
 
 }  // namespace
 
+std::vector<std::string> LabelTable::named_columns(const std::string& spec) {
+  return split_spec(spec).second;
+}
+
 LabelTable LabelTable::read(const std::string& spec) {
   const auto [file, wanted] = split_spec(spec);
   const StringTable table = read_string_table(file);

@@ -17,6 +17,9 @@ class LabelTable {
   // kFormat | kUsage} that names the file, and the columns there are.
   static LabelTable read(const std::string& spec);
 
+  // The columns that `spec` names behind its colon; empty for a spec without, and for "folder" and "none".
+  static std::vector<std::string> named_columns(const std::string& spec);
+
   const std::vector<std::string>& columns() const { return columns_; }
   std::size_t size() const { return rows_.size(); }
   const std::string& sha256() const { return sha256_; }

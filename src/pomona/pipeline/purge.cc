@@ -17,6 +17,7 @@
 
 #include "pomona/base/error.h"
 #include "pomona/base/text.h"
+#include "pomona/contributions/contributions.h"
 #include "pomona/pipeline/moment_sequence.h"
 #include "pomona/pipeline/run_record.h"
 #include "pomona/storage/dataset.h"
@@ -167,6 +168,10 @@ class Purge {
   // `uri` is `store` with the options that its own does not show.
   Found folder(const Store& store, const std::string& uri, int depth) {
     check_stop();
+    if (store.is_local() && is_contributions_folder(store.uri())) {
+      contributions(store);
+      return {};
+    }
     const DatasetState state = dataset_state(store);
     if (state == DatasetState::kFinished || state == DatasetState::kUnfinished)
       return {1, dataset(store, uri, state) ? 1 : 0};
@@ -214,6 +219,22 @@ class Purge {
       remove_if_empty(store);
     });
     return true;
+  }
+
+  void contributions(const Store& store) {
+    ContributionOptions options;
+    options.create = false;
+    ContributionStore photos = ContributionStore::open(store.uri(), options);
+    const PurgedContributions due = photos.purge(options_.older_than, true);
+    result_.kept += due.kept;
+    if (due.removed == 0) return;
+    PurgeItem item;
+    item.what = "contributions";
+    item.place = store.uri();
+    item.date = due.oldest;
+    item.rows = due.removed;
+    item.bytes = due.bytes;
+    remove(std::move(item), [&] { photos.purge(options_.older_than); });
   }
 
   // Fills in `item`; gives the dataset's date.
@@ -450,6 +471,7 @@ nlohmann::json to_json(const PurgeItem& item) {
     json["rows"] = item.rows;
     json["identity"] = item.identity;
   }
+  if (item.what == "contributions") json["photos"] = item.rows;
   if (!item.failure.empty()) json["failure"] = item.failure;
   return json;
 }

@@ -12,6 +12,8 @@
 
 #include "pomona/base/cpu.h"
 #include "pomona/base/error.h"
+#include "pomona/base/hash.h"
+#include "pomona/base/paths.h"
 #include "pomona/base/text.h"
 #include "pomona/learn/classifier.h"
 #include "pomona/learn/split.h"
@@ -19,6 +21,7 @@
 #include "pomona/pipeline/reduce.h"
 #include "pomona/pipeline/run_record.h"
 #include "pomona/pipeline/scratch_folder.h"
+#include "pomona/pipeline/seen_photos.h"
 #include "pomona/pipeline/stage_clock.h"
 #include "pomona/samples/augment.h"
 
@@ -61,10 +64,9 @@ class TrainJob {
  public:
   TrainJob(const TrainingOptions& options, const Hooks& hooks, std::stop_token stop)
       : options_(options), hooks_(hooks), stop_(std::move(stop)) {}
-  TrainingResult run();
+  TrainedModel run(LabelledVectors data, const Network& network);
 
  private:
-  void load();
   void augment();
   void reduce();
   Plan plan(const TargetLabels& target);
@@ -78,6 +80,7 @@ class TrainJob {
   void warn_about(const TargetLabels& target, const Plan& plan);
   std::optional<UnknownDetector> detector(const TargetLabels& target, const Plan& plan) const;
   nlohmann::json record(const TrainingResult& result) const;
+  nlohmann::json seen() const;
   void warn(const std::string& text);
 
   TrainingOptions options_;
@@ -106,29 +109,6 @@ HeadInput TrainJob::input_of(const std::string& classifier) const {
 
 const Matrix& TrainJob::matrix(HeadInput on) const {
   return on == HeadInput::kComponents ? components_ : features_;
-}
-
-void TrainJob::load() {
-  StageClock clock;
-  const bool local = !is_remote_uri(options_.output);
-  if (!options_.overwrite && local && std::filesystem::exists(options_.output)) {
-    throw Error(ErrorCode::kExists, options_.output + " is there already. --overwrite replaces it.");
-  }
-  data_ = load_labelled_vectors(options_.data, hooks_, stop_);
-  if (!data_.run.is_object() || !data_.run.contains("network")) {
-    // Components carry the record of their features' network.
-    throw Error(ErrorCode::kFormat, data_.source +
-                                        " does not say which network made it, so no model file can be made. "
-                                        "Train on features that `pomona featurize` or `run` wrote.");
-  }
-  NetworkOptions network = network_options_from_json(data_.run["network"]);
-  network.precision = parse_precision(data_.run["fingerprint"].value("precision", "auto"));
-  network.streams = threads_;
-  network_ = Network::load(network);
-  require_same(network_->fingerprint(), network_->file().string(),
-               fingerprint_from_json(data_.run["fingerprint"]), data_.source, false);
-  originals_ = data_.n;
-  clock.lap(result_.stages["load"]);
 }
 
 // Adds rows for photos made from the training photos: same labels, same split, same group as their source.
@@ -199,7 +179,10 @@ void TrainJob::reduce() {
     return;
   }
   features_ = {std::move(data_.x), data_.d};
-  const bool wanted = options_.select || input_of(options_.classifier) == HeadInput::kComponents;
+  const bool wanted = options_.select || input_of(options_.classifier) == HeadInput::kComponents ||
+                      std::ranges::any_of(options_.classifiers, [&](const auto& one) {
+                        return input_of(one.second) == HeadInput::kComponents;
+                      });
   if (!wanted) return;
   StageClock clock;
   Rows training;
@@ -367,7 +350,8 @@ Target TrainJob::train_target(const TargetLabels& target) {
                               plan.training, [&](std::size_t row) { return row < originals_; })));
   warn_about(target, plan);
 
-  std::vector<std::string> kinds = {options_.classifier};
+  const auto own = options_.classifiers.find(target.name);
+  std::vector<std::string> kinds = {own == options_.classifiers.end() ? options_.classifier : own->second};
   if (options_.select) kinds = {"logistic", "lda", "forest"};
   HeadReport report;
   report.target = target.name;
@@ -488,35 +472,37 @@ nlohmann::json TrainJob::record(const TrainingResult& result) const {
           {"invocation", options_.invocation}};
 }
 
-TrainingResult TrainJob::run() {
+// Photos that a final head was trained on, for a later comparison to know them.
+nlohmann::json TrainJob::seen() const {
+  std::vector<ContentHash> hashes;
+  for (std::size_t row = 0; row < originals_; ++row) {
+    const bool labelled =
+        std::ranges::any_of(data_.targets, [&](const TargetLabels& t) { return t.y[row] >= 0; });
+    if (labelled && data_.splits[row] != "Test") hashes.push_back(data_.hashes[row]);
+  }
+  return SeenPhotos::of(hashes).to_json();
+}
+
+TrainedModel TrainJob::run(LabelledVectors data, const Network& network) {
   threads_ = options_.threads > 0 ? options_.threads : cpu_budget();
-  load();
+  data_ = std::move(data);
+  network_ = network;
+  originals_ = data_.n;
   augment();
   reduce();
   for (std::size_t row = 0; row < originals_; ++row) result_.held_for_test += data_.splits[row] == "Test";
 
   ModelFile model;
   model.name = std::filesystem::path(options_.output).stem().string();
-  model.backbone = Backbone::of(*network_);
   for (const TargetLabels& target : data_.targets) model.targets.push_back(train_target(target));
   model.unknown = detector(data_.targets.front(), plan(data_.targets.front()));
   const bool needs_pca =
       std::ranges::any_of(model.targets, [](const Target& t) { return t.on == HeadInput::kComponents; }) ||
       (model.unknown && model.unknown->on == HeadInput::kComponents);
   if (needs_pca) model.pca = pca_;
-  result_.path = options_.output;
   model.training = record(result_);
-
-  StageClock clock;
-  if (is_remote_uri(options_.output)) {
-    const auto slash = options_.output.rfind('/');
-    Store::open(options_.output.substr(0, slash))
-        .write(options_.output.substr(slash + 1), serialize_model_file(model));
-  } else {
-    write_model_file(model, options_.output);
-  }
-  clock.lap(result_.stages["write"]);
-  return std::move(result_);
+  model.training["seen"] = seen();
+  return {std::move(model), std::move(result_)};
 }
 
 }  // namespace
@@ -542,8 +528,62 @@ double alike_neighbours(std::span<const float> x, int dimension, std::size_t row
   return pairs == 0 ? 0 : static_cast<double>(alike) / static_cast<double>(pairs);
 }
 
+TrainedModel train_model(const TrainingOptions& options, LabelledVectors data, const Network& network,
+                         const Hooks& hooks, std::stop_token stop) {
+  return TrainJob(options, hooks, std::move(stop)).run(std::move(data), network);
+}
+
+void publish_model(const ModelFile& model, const std::string& output, const LabelledVectors& data) {
+  const std::string bytes = serialize_model_file(model);
+  const bool remote = is_remote_uri(output);
+  const std::string name = remote ? output : std::filesystem::absolute(output).lexically_normal().string();
+  record_contributions(data, "model", name, sha256_hex(bytes));
+  if (remote) {
+    const auto slash = output.rfind('/');
+    Store::open(output.substr(0, slash)).write(output.substr(slash + 1), bytes);
+  } else {
+    write_file_atomically(output, bytes);
+  }
+}
+
 TrainingResult train(const TrainingOptions& options, const Hooks& hooks, std::stop_token stop) {
-  return TrainJob(options, hooks, std::move(stop)).run();
+  StageClock clock;
+  double load_seconds = 0;
+  const bool local = !is_remote_uri(options.output);
+  if (!options.overwrite && local && std::filesystem::exists(options.output)) {
+    throw Error(ErrorCode::kExists, options.output + " is there already. --overwrite replaces it.");
+  }
+  LabelledVectors data = load_labelled_vectors(options.data, hooks, stop);
+  const bool described = data.run.is_object() && data.run.contains("fingerprint") &&
+                         (options.loaded || data.run.contains("network"));
+  if (!described) {
+    // Components carry the record of their features' network.
+    throw Error(ErrorCode::kFormat, data.source +
+                                        " does not say which network made it, so no model file can be made. "
+                                        "Train on features that `pomona featurize` or `run` wrote.");
+  }
+  const auto open_network = [&] {
+    if (options.loaded) return *options.loaded;
+    NetworkOptions network_options = network_options_from_json(data.run["network"]);
+    network_options.precision = parse_precision(data.run["fingerprint"].value("precision", "auto"));
+    network_options.streams = options.threads > 0 ? options.threads : cpu_budget();
+    return Network::load(network_options);
+  };
+  const Network network = open_network();
+  require_same(network.fingerprint(), network.file().string(), fingerprint_from_json(data.run["fingerprint"]),
+               data.source, false);
+  Backbone backbone = Backbone::of(network);
+  clock.lap(load_seconds);
+  LabelledVectors sources;  // what is left to say of them when the vectors are gone
+  sources.contributions = data.contributions;
+  TrainedModel trained = train_model(options, std::move(data), network, hooks, std::move(stop));
+  trained.model.backbone = std::move(backbone);
+  trained.result.stages["load"] = load_seconds;
+  trained.result.path = options.output;
+  StageClock write_clock;
+  publish_model(trained.model, options.output, sources);
+  write_clock.lap(trained.result.stages["write"]);
+  return std::move(trained.result);
 }
 
 }  // namespace pomona

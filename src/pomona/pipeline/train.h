@@ -22,10 +22,11 @@ namespace pomona {
 
 struct TrainingOptions {
   LabelledVectorsOptions data;
-  std::string output;                   // the model file to write
-  std::string classifier = "logistic";  // logistic | lda | forest
-  bool select = false;                  // try all three by cross-validation, keep the best
-  std::optional<HeadInput> on;          // none: forests on components, linear heads on features
+  std::string output;                                   // the model file to write
+  std::string classifier = "logistic";                  // logistic | lda | forest
+  std::map<std::string, std::string> classifiers = {};  // of single targets, where they differ
+  bool select = false;                                  // try all three by cross-validation, keep the best
+  std::optional<HeadInput> on;  // none: forests on components, linear heads on features
   PcaOptions pca{.k = 100, .variance = {}, .center = true};  // for heads on components
   double validation = 0.2;         // share held back where the photos name no Validation split
   int folds = 0;                   // instead: k-fold cross-validation; 0 = held back
@@ -40,6 +41,7 @@ struct TrainingOptions {
   std::optional<std::string> augment;  // textures | backgrounds=DIR: also train on the fruit cut off its
                                        // white background and set on others (samples/augment.h)
   int augment_variants = 1;            // of each training photo
+  std::optional<Network> loaded;       // the network of the vectors, open already
   nlohmann::json invocation;
 };
 
@@ -83,6 +85,20 @@ struct TrainingResult {
 // only, folds); kFormat (no labels, NaN); kUnavailable for a network that is not ONNX; kMismatch where the
 // network is not the dataset's any more.
 TrainingResult train(const TrainingOptions& options, const Hooks& hooks, std::stop_token stop = {});
+
+// A model that is not written yet.
+struct TrainedModel {
+  ModelFile model;
+  TrainingResult result;  // its path is empty
+};
+
+// The same for vectors in memory, made with `network`: photos of a Test split are left alone.
+TrainedModel train_model(const TrainingOptions& options, LabelledVectors data, const Network& network,
+                         const Hooks& hooks, std::stop_token stop = {});
+
+// Writes a model file to a local path or URI, whole or not at all. Stores of contributions note first that it
+// is made with them.
+void publish_model(const ModelFile& model, const std::string& output, const LabelledVectors& data);
 
 // The share of neighbours in the listing, of one class, that are nearly alike (cosine above 0.98): high where
 // photos are frames of one film.

@@ -2,23 +2,33 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include <nlohmann/json.hpp>
 
+#include "pomona/base/hash.h"
 #include "pomona/base/progress.h"
 #include "pomona/pipeline/featurize.h"
 #include "pomona/storage/dataset.h"
 
 namespace pomona {
 
+class ScratchFolder;
+
 // What is to be told about each photo, for one target.
 struct TargetLabels {
   std::string name;                 // "label", or the column's name
   std::vector<std::string> labels;  // the classes, sorted
   std::vector<int> y;               // n; index into labels, -1 where the photo has none
+};
+
+// Contributions that were read, for their store to note what is made with them.
+struct UsedContributions {
+  std::string folder;
+  std::vector<std::int64_t> ids;
 };
 
 // A dataset in memory, with its labels: what is trained and evaluated on.
@@ -34,20 +44,38 @@ struct LabelledVectors {
   std::vector<TargetLabels> targets;
   std::vector<std::int64_t> groups;  // n, or empty: photos of equal number belong together
   std::uint64_t rejected = 0;        // photos that could not be made into vectors
+  std::vector<ContentHash> hashes;   // n; zeros where the source does not say (CSV)
+  std::vector<int> origins;          // n: which source the photo came from, 0 being the first
+  std::vector<UsedContributions> contributions;
+  std::shared_ptr<const ScratchFolder> scratch;  // where contributed photos in `paths` lie
 };
 
 struct LabelledVectorsOptions {
-  std::string source;             // a dataset, a results folder of `run` (its features are taken), or photos
+  // A dataset, a results folder of `run` (its features are taken), a folder of contributions, or photos.
+  std::string source;
+  std::vector<std::string> further =
+      {};                         // more of them, of the same network; photos that come twice count once
   std::string labels = "folder";  // folder = the dataset's label column | TABLE[:COLUMN,...]
+  // The targets there must be, first; empty: those of the labels. A single target of another name is taken
+  // for a single one here.
+  std::vector<std::string> targets = {};
   std::optional<std::string> groups;  // a column of the table, or a regular expression on the path: photos
                                       // with the same value (first capture, else the match) belong together
-  FeaturizeOptions featurize;  // how photos become vectors, where `source` holds photos
+  FeaturizeOptions featurize;  // how photos become vectors, where a source holds photos; where others are
+                               // datasets, the network that made the first of these does it instead
 };
 
-// Reads everything into memory: n x d floats and the paths.
+// Reads everything into memory: n x d floats and the paths. Contributions bring labels of their own, whatever
+// `labels` says.
 // Throws Error: kNotFound; kFormat where no photo has a label, or vectors hold NaN; kUsage for a bad column
-// or expression; kExists as featurize() does.
+// or expression, a target that no label tells of, several sources of components; kMismatch where sources are
+// of different networks; kExists as featurize() does.
 LabelledVectors load_labelled_vectors(const LabelledVectorsOptions& options, const Hooks& hooks,
                                       std::stop_token stop);
+
+// Notes in each store of contributions that a dataset or model is made with them. To be called before it is
+// there.
+void record_contributions(const LabelledVectors& data, const std::string& kind, const std::string& name,
+                          const std::string& sha256);
 
 }  // namespace pomona
