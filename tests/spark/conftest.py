@@ -11,6 +11,7 @@ sys.path[:0] = [str(ROOT / "tests"), str(pathlib.Path(__file__).resolve().parent
 
 import storage_server  # noqa: E402
 from cluster import QUICK_JVM, LocalSpark, Missing, SparkInstall, StandaloneCluster  # noqa: E402
+from hadoop import MiniHadoop, YarnSpark  # noqa: E402
 
 
 def installed(major):
@@ -26,7 +27,7 @@ def pytest_runtest_makereport(item, call):
     report = (yield).get_result()
     if report.failed:
         for name, value in getattr(item, "funcargs", {}).items():
-            if isinstance(value, StandaloneCluster):
+            if isinstance(value, (StandaloneCluster, YarnSpark, MiniHadoop)):
                 report.sections.append((f"logs of {name}", value.logs()))
 
 
@@ -95,3 +96,29 @@ def photo_store(cluster, fruits360, tmp_path_factory):
     (folder / "results").mkdir()
     with storage_server.s3_server(folder, cluster.network.address) as env:
         yield PhotoStore(folder, env)
+
+
+@pytest.fixture(scope="session")
+def hadoop(tmp_path_factory):
+    """HDFS with two data nodes and YARN with two node managers."""
+    try:
+        started = MiniHadoop(tmp_path_factory.mktemp("hadoop"))
+    except Missing as missing:
+        pytest.skip(str(missing))
+    with started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def hdfs_env(hadoop):
+    """The environment in which hdfs:// works."""
+    try:
+        return hadoop.hdfs_env()
+    except Missing as missing:
+        pytest.skip(str(missing))
+
+
+@pytest.fixture(scope="session")
+def yarn(spark4, hadoop, tmp_path_factory):
+    """The newest Spark on YARN."""
+    return YarnSpark(spark4, tmp_path_factory.mktemp("yarn"), hadoop)

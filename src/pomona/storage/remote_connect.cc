@@ -61,6 +61,8 @@ RemoteLocation connect_hdfs(const RemoteUri& uri, const std::string& what, const
     }
   }
   location.filesystem = take(std::move(filesystem), what);
+  // Without it a path would be one below the user's own folder.
+  if (location.root.empty()) location.root = "/";
   return location;
 }
 
