@@ -52,7 +52,7 @@ def test_dry_run_removes_nothing(pomona, results, tmp_path):
     assert names(tmp_path) == before
     found = json.loads(pomona("purge", dest, "--json", cwd=tmp_path).stdout)
     assert found["dry_run"] and not any(item["removed"] for item in found["items"])
-    assert [i["what"] for i in found["items"]] == ["dataset", "dataset", "pca", "model", "report"]
+    assert [i["what"] for i in found["items"]] == ["dataset", "dataset", "pca", "model", "evaluation", "report"]
 
 
 def test_a_results_folder_goes_whole(pomona, results, tmp_path):
@@ -208,7 +208,7 @@ def test_on_an_object_store(pomona, results, tmp_path):
         pomona("purge", "s3://bucket/runs", "--yes", "--log", tmp_path / "log", env=env)
         assert not [n for n in names(bucket / "runs") if n.startswith("old/") and (bucket / "runs" / n).is_file()]
         assert (bucket / "runs" / "young" / "reduced" / "_SUCCESS").exists()
-        assert [line["what"] for line in log_lines(tmp_path / "log")] == ["dataset", "dataset", "pca", "model", "report"]
+        assert [line["what"] for line in log_lines(tmp_path / "log")] == ["dataset", "dataset", "pca", "model", "evaluation", "report"]
         assert b"Nothing is older" in pomona("purge", "s3://bucket/photos", "--photos", env=env).stdout
         time.sleep(1.1)
         pomona("purge", "s3://bucket/photos", "--photos", "--older-than", "0s", "--yes", "--log", tmp_path / "log", env=env)
