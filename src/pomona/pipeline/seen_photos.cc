@@ -7,8 +7,8 @@
 namespace pomona {
 namespace {
 
-constexpr std::uint64_t kBitsPerPhoto = 12;
-constexpr int kProbes = 8;
+constexpr std::uint64_t kBitsPerPhoto = 24;
+constexpr int kProbes = 16;
 
 std::uint64_t half(const ContentHash& hash, std::size_t from) {
   std::uint64_t value = 0;

@@ -12,9 +12,9 @@
 
 namespace pomona {
 
-// Which photos went into a model, in twelve bits each: a Bloom filter over content hashes (Bloom 1970; two
+// Which photos went into a model, in three bytes each: a Bloom filter over content hashes (Bloom 1970; two
 // hashes for all by Kirsch and Mitzenmacher 2006). It tells of a photo at hand whether it was among them, and
-// is wrong for one in three hundred that was not; it names no photo. Value type.
+// is wrong for fewer than one in ten thousand that were not; it names no photo. Value type.
 class SeenPhotos {
  public:
   // Zero hashes stand for photos whose content is not known, and make the record incomplete.
