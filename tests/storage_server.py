@@ -31,12 +31,13 @@ def free_port(host="127.0.0.1"):
 
 
 @contextlib.contextmanager
-def s3_server(folder, host="127.0.0.1"):
-    """Serves the folders below `folder` as buckets, at an address of this machine. Yields the environment of a client."""
+def s3_server(folder, host="127.0.0.1", options=()):
+    """Serves the folders below `folder` as buckets, at an address of this machine. Yields the environment of a client.
+    `options` are versitygw's own, such as --iam-dir."""
     port = free_port(host)
     env = dict(os.environ, ROOT_ACCESS_KEY=ACCESS_KEY, ROOT_SECRET_KEY=SECRET_KEY)
     process = subprocess.Popen(
-        [find_versitygw(), "--port", f"{host}:{port}", "posix", str(folder)],
+        [find_versitygw(), "--port", f"{host}:{port}", *map(str, options), "posix", str(folder)],
         env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         for _ in range(200):

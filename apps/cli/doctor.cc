@@ -13,6 +13,7 @@
 #include "pomona/image/decode.h"
 #include "pomona/model/network.h"
 #include "pomona/model/registry.h"
+#include "pomona/storage/rights.h"
 
 namespace pomona::cli {
 namespace {
@@ -77,15 +78,42 @@ std::vector<Finding> examine() {
   return findings;
 }
 
+// What may be done at each of these places, tried for real.
+std::vector<Finding> examine_places(const std::vector<std::string>& places, bool write) {
+  std::vector<Finding> findings;
+  for (const std::string& place : places) {
+    findings.push_back({"place", place, true, ""});
+    for (const RightFinding& right : examine_rights(place, write)) {
+      const std::string state = right.detail + " (" + right.right + ")";
+      findings.push_back(
+          {right.action, right.granted || right.tried ? state : "not tried: " + state,
+           right.granted || !right.tried,
+           right.right.starts_with("s3:")
+               ? "allow " + right.right + " in the policy of these credentials; see docs/object-stores.md"
+               : "grant these credentials: " + right.right + "; see docs/object-stores.md"});
+    }
+  }
+  return findings;
+}
+
 }  // namespace
 
 void add_doctor(CLI::App& app, Action& action) {
   auto json = std::make_shared<bool>(false);
-  CLI::App* verb = app.add_subcommand("doctor", "What is installed, what the CPU offers, what is missing");
+  auto places = std::make_shared<std::vector<std::string>>();
+  auto source = std::make_shared<bool>(false);
+  CLI::App* verb = app.add_subcommand(
+      "doctor", "What is installed, what the CPU offers, what is missing; which rights there are at a URI");
+  verb->add_option("PLACE", *places,
+                   "Folders or URIs (s3://bucket/prefix) to try instead: list, read, write, delete");
+  verb->add_flag("--source", *source, "Of the PLACEs: try only what a SOURCE needs, write nothing")
+      ->needs("PLACE");
   verb->add_flag("--json", *json, "As JSON");
-  verb->callback([json, &action] {
-    action = [json](const Context&) {
-      const std::vector<Finding> findings = examine();
+  verb->footer(
+      "Examples:\n  pomona doctor\n  pomona doctor s3://photos/2026 --source\n  pomona doctor s3://results");
+  verb->callback([json, places, source, &action] {
+    action = [json, places, source](const Context&) {
+      const std::vector<Finding> findings = places->empty() ? examine() : examine_places(*places, !*source);
       bool good = true;
       nlohmann::json all = nlohmann::json::array();
       for (const Finding& finding : findings) {

@@ -14,6 +14,8 @@ int main(int argc, char** argv) {
                                       pomona::cli::add_export,
                                       pomona::cli::add_similar,
                                       pomona::cli::add_cluster,
+                                      pomona::cli::add_serve,
+                                      pomona::cli::add_tokens,
                                       pomona::cli::add_report,
                                       pomona::cli::add_models,
                                       pomona::cli::add_datasets,

@@ -10,6 +10,7 @@
 #include "common.h"
 #include "pomona/pipeline/label_table.h"
 #include "prices.h"
+#include "spark.h"
 #include "terminal.h"
 
 namespace pomona::cli {
@@ -24,6 +25,7 @@ struct Flags {
   bool one_csv = false;
   bool features_only = false;
   ClassifierFlags classifier;
+  EngineFlags engine;
   bool no_model = false;
   bool no_report = false;
 };
@@ -37,7 +39,8 @@ void add_run(CLI::App& app, Action& action) {
       "Examples:\n"
       "  pomona run photos/ results/ --variance 0.95\n"
       "  pomona run s3://bucket/photos s3://bucket/results -k 100 --model resnet50\n"
-      "  pomona run photos/ results/ --recipe mobilenetv2-41");
+      "  pomona run photos/ results/ --recipe mobilenetv2-41\n"
+      "  pomona run s3://bucket/photos s3://bucket/results --engine spark --master spark://host:7077");
   verb->add_option("PLACES", flags->places, "SOURCE [SOURCE...] DEST: folders or URIs; DEST last")
       ->required();
   verb->add_option("--recipe", "Options from a recipe that comes along, or from a file; typed options win");
@@ -50,6 +53,7 @@ void add_run(CLI::App& app, Action& action) {
   verb->add_flag("--no-model", flags->no_model, "Train no classifier")->group("Output");
   verb->add_flag("--no-report", flags->no_report, "Write no report.html")->group("Output");
   add_classifier_flags(*verb, flags->classifier);
+  add_engine_flags(*verb, flags->engine);
   verb->callback([flags, &action] {
     action = [flags](const Context& context) {
       RunOptions options;
@@ -72,6 +76,8 @@ void add_run(CLI::App& app, Action& action) {
         const bool several = LabelTable::named_columns(flags->output.labels).size() > 1;
         options.train->data.labels = several ? flags->output.labels : "folder";
       }
+      if (flags->engine.spark())
+        return run_on_spark(flags->engine, cluster::job_of(options), flags->output.max_reject_rate, context);
       ProgressDisplay display("pomona run", context.quiet);
       const RunResult result = run(options, display.hooks(), context.stop);
       display.finish();
