@@ -48,6 +48,8 @@ void add_similar(CLI::App& app, Action& action);
 void add_serve(CLI::App& app, Action& action);
 void add_tokens(CLI::App& app, Action& action);
 void add_contributions(CLI::App& app, Action& action);
+void add_serve(CLI::App& app, Action& action);
+void add_tokens(CLI::App& app, Action& action);
 void add_purge(CLI::App& app, Action& action);
 void add_doctor(CLI::App& app, Action& action);
 
