@@ -126,6 +126,22 @@ def test_photos_the_old_model_saw_are_told_apart(pomona, place, network, tmp_pat
     assert any("favours" in warning for warning in entry["warnings"])
 
 
+def test_a_model_without_a_record_of_its_photos_gets_a_warning(pomona, old_features, old_model, tmp_path):
+    import onnx
+
+    proto = onnx.load(old_model)
+    for entry in proto.metadata_props:
+        if entry.key == "pomona.training":
+            training = json.loads(entry.value)
+            del training["seen"]
+            entry.value = json.dumps(training)
+    model = tmp_path / "m.onnx"
+    onnx.save(proto, model)
+    entry = compared(pomona, "--update", model, old_features, code=None)
+    assert entry["unsure_if_seen_by_old"] == entry["held_out"] == 24
+    assert any("nothing says" in warning for warning in entry["warnings"])
+
+
 def test_what_cannot_be_an_update_is_named_and_changes_nothing(pomona, place, network, old_features, old_model, tmp_path):
     before = old_model.read_bytes()
     lacking = make_fruit(tmp_path / "lacking", ["Apple", "Lemon"], 8, first=700)
