@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "common.h"
+#include "spark.h"
 #include "terminal.h"
 
 namespace pomona::cli {
@@ -14,6 +15,7 @@ struct Flags {
   PhotoFlags photos;
   NetworkFlags network;
   OutputFlags output;
+  EngineFlags engine;
   std::vector<std::string> places;  // SOURCE... DEST
 };
 
@@ -32,12 +34,15 @@ void add_featurize(CLI::App& app, Action& action) {
   add_photo_flags(*verb, flags->photos);
   add_network_flags(*verb, flags->network);
   add_output_flags(*verb, flags->output);
+  add_engine_flags(*verb, flags->engine);
   verb->callback([flags, &action] {
     action = [flags](const Context& context) {
       const std::string dest = flags->places.back();
       flags->photos.sources.assign(flags->places.begin(), flags->places.end() - 1);
       const FeaturizeOptions options =
           featurize_options(flags->photos, flags->network, flags->output, dest, context);
+      if (flags->engine.spark())
+        return run_on_spark(flags->engine, cluster::job_of(options), flags->output.max_reject_rate, context);
       ProgressDisplay display("featurize", context.quiet);
       const FeaturizeResult result = featurize(options, display.hooks(), context.stop);
       display.finish();

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "common.h"
+#include "spark.h"
 #include "terminal.h"
 
 namespace pomona::cli {
@@ -15,6 +16,7 @@ struct Flags {
   std::string dest;
   std::string format = "parquet";
   ReduceFlags reduce;
+  EngineFlags engine;
   std::optional<std::string> save_pca;
   std::optional<std::string> csv;
   bool overwrite = false;
@@ -43,8 +45,9 @@ void add_reduce(CLI::App& app, Action& action) {
   verb->add_option("--threads", flags->threads, "Worker threads")
       ->check(CLI::Range(1, 4096))
       ->group("Output");
+  add_engine_flags(*verb, flags->engine);
   verb->callback([flags, &action] {
-    action = [flags](const Context& context) {
+    action = [flags](const Context& context) -> int {
       ReduceOptions options;
       options.features = flags->features;
       options.dest = flags->dest;
@@ -57,6 +60,7 @@ void add_reduce(CLI::App& app, Action& action) {
       options.strict = flags->strict;
       options.threads = flags->threads;
       options.invocation = invocation(context);
+      if (flags->engine.spark()) return run_on_spark(flags->engine, cluster::job_of(options), 1, context);
       ProgressDisplay display("reduce", context.quiet);
       const ReduceResult result = reduce(options, display.hooks(), context.stop);
       display.finish();

@@ -9,5 +9,6 @@ namespace pomona::python {
 void bind_errors(nanobind::module_& module);  // pomona.Error and its kinds; must come first
 void bind_arrow(nanobind::module_& module);
 void bind_featurizer(nanobind::module_& module);
+void bind_cluster(nanobind::module_& module);
 
 }  // namespace pomona::python

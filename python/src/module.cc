@@ -7,4 +7,5 @@ NB_MODULE(_core, module) {
   pomona::python::bind_errors(module);
   pomona::python::bind_arrow(module);
   pomona::python::bind_featurizer(module);
+  pomona::python::bind_cluster(module);
 }

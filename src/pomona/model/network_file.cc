@@ -111,6 +111,21 @@ NetworkFormat network_format(const fs::path& file) {
                                      "TensorFlow SavedModel folder");
 }
 
+std::vector<fs::path> network_files(const fs::path& file) {
+  std::vector<fs::path> files = {file};
+  const NetworkFormat format = network_format(file);
+  if (format == NetworkFormat::kIr) {
+    fs::path weights = file;
+    weights.replace_extension(".bin");
+    if (fs::exists(weights)) files.push_back(weights);
+  }
+  if (format == NetworkFormat::kOnnx) {
+    for (fs::path& beside : external_files(*load_onnx(file), folder_of(file)))
+      files.push_back(std::move(beside));
+  }
+  return files;
+}
+
 std::string network_sha256(const fs::path& file) {
   switch (network_format(file)) {
     case NetworkFormat::kTfLite:

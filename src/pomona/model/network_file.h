@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace ov {
 class Core;
@@ -23,6 +24,10 @@ enum class NetworkFormat : std::uint8_t { kOnnx, kIr, kTfLite, kSavedModel };
 // The format of a network's file or folder, by its name and what is in it.
 // Throws Error{kNotFound | kUsage}; the message lists the formats.
 NetworkFormat network_format(const std::filesystem::path& file);
+
+// The files a network is made of, its own first: IR's .bin and ONNX external data beside it; a SavedModel is
+// its folder. Throws Error.
+std::vector<std::filesystem::path> network_files(const std::filesystem::path& file);
 
 // SHA-256 of what the network is made of: of the one file, or, where it is several (IR's .xml and .bin, a
 // SavedModel folder, ONNX external data), of the sorted lines "sha256  relative name". Throws Error.

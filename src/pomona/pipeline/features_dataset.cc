@@ -24,6 +24,14 @@ std::size_t block_rows_for(int d) {
 
 }  // namespace
 
+Error no_photos(const ListingOptions& listing) {
+  return {ErrorCode::kNotFound,
+          "no photos were found in " +
+              (listing.sources.empty() ? std::string("the list") : listing.sources.front()) +
+              ". Looked for JPEG, PNG, WebP and HEIC files by their endings; name another pattern with "
+              "--glob."};
+}
+
 std::vector<std::string> normalized_sources(std::vector<std::string> sources) {
   for (std::string& source : sources) {
     if (!is_remote_uri(source)) source = std::filesystem::absolute(source).lexically_normal().string();

@@ -12,6 +12,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "pomona/base/error.h"
 #include "pomona/model/fingerprint.h"
 #include "pomona/pipeline/featurize.h"
 #include "pomona/storage/dataset.h"
@@ -22,6 +23,9 @@ class LabelTable;
 
 // How many of the first photos decide whether a dataset has a `split` column.
 inline constexpr std::size_t kHeadPhotos = 256;
+
+// The error of a listing without any photo.
+Error no_photos(const ListingOptions& listing);
 
 // Where local sources stand on this machine, without trailing slashes: as they appear in rows.
 std::vector<std::string> normalized_sources(std::vector<std::string> sources);

@@ -305,12 +305,7 @@ FeaturizeResult FeaturizeJob::run() {
       list_photos(
           options_.listing, [this](Entry&& entry) { return on_photo(std::move(entry)); }, stop_.get_token());
       if (listed_ == 0 && head_.empty() && !stop_.stop_requested()) {
-        throw Error(ErrorCode::kNotFound,
-                    "no photos were found in " +
-                        (options_.listing.sources.empty() ? std::string("the list")
-                                                          : options_.listing.sources.front()) +
-                        ". Looked for JPEG, PNG, WebP and HEIC files by their endings; name "
-                        "another pattern with --glob.");
+        throw no_photos(options_.listing);
       }
       if (!begun_ && !stop_.stop_requested()) begin();
       if (begun_ && !stop_.stop_requested()) {

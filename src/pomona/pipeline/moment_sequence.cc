@@ -35,6 +35,35 @@ class Clock {
 
 }  // namespace
 
+void add_part(Moments& moments, const Store& dest, const Schema& schema, const PartRecord& part) {
+  if (part.rows == 0) return;
+  const auto groups = part.extra.value("groups", std::vector<std::size_t>{});
+  const auto d = static_cast<std::size_t>(schema.d);
+  std::vector<float> rows;
+  std::size_t group = 0;
+  const DatasetReader reader = DatasetReader::open_parts(dest, schema, {part});
+  reader.read_part(0, true, [&](Block&& block) {
+    // A part without a record of its blocks, someone else's: its row groups are the blocks.
+    if (groups.empty()) {
+      moments.add(block.vectors, block.rows.size());
+      return true;
+    }
+    rows.insert(rows.end(), block.vectors.begin(), block.vectors.end());
+    std::size_t taken = 0;
+    while (group < groups.size() && rows.size() - taken >= groups[group] * d) {
+      moments.add(std::span(rows).subspan(taken, groups[group] * d), groups[group]);
+      taken += groups[group++] * d;
+    }
+    rows.erase(rows.begin(), rows.begin() + static_cast<std::ptrdiff_t>(taken));
+    return true;
+  });
+  if (group != groups.size() || !rows.empty()) {
+    throw Error(ErrorCode::kFormat, dest.uri() + "/" + part.file + " does not hold the " +
+                                        std::to_string(part.rows) +
+                                        " rows recorded for it. Remove it and run again with --resume.");
+  }
+}
+
 MomentSequence::MomentSequence(const Store& dest, const Schema& schema, const nlohmann::json& old_run)
     : dest_(dest), schema_(schema), moments_(schema.d) {
   if (old_run.is_object() && old_run.contains("moments")) saved_ = old_run.at("moments");
@@ -84,28 +113,8 @@ void MomentSequence::begin_with_saved() {
 }
 
 void MomentSequence::read_back(const PartRecord& part) {
-  if (part.rows == 0) return;
   const Clock clock(seconds_);
-  const auto groups = part.extra.value("groups", std::vector<std::size_t>{});
-  const auto d = static_cast<std::size_t>(schema_.d);
-  std::vector<float> rows;
-  std::size_t group = 0;
-  const DatasetReader reader = DatasetReader::open_parts(dest_, schema_, {part});
-  reader.read_part(0, true, [&](Block&& block) {
-    rows.insert(rows.end(), block.vectors.begin(), block.vectors.end());
-    std::size_t taken = 0;
-    while (group < groups.size() && rows.size() - taken >= groups[group] * d) {
-      moments_.add(std::span(rows).subspan(taken, groups[group] * d), groups[group]);
-      taken += groups[group++] * d;
-    }
-    rows.erase(rows.begin(), rows.begin() + static_cast<std::ptrdiff_t>(taken));
-    return true;
-  });
-  if (group != groups.size() || !rows.empty()) {
-    throw Error(ErrorCode::kFormat, dest_.uri() + "/" + part.file + " does not hold the " +
-                                        std::to_string(part.rows) +
-                                        " rows recorded for it. Remove it and run again with --resume.");
-  }
+  add_part(moments_, dest_, schema_, part);
 }
 
 void MomentSequence::mark(std::uint64_t parts) {

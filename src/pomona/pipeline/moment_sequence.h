@@ -12,6 +12,10 @@
 
 namespace pomona {
 
+// Adds the rows of one part, read from its file, block by block as they were written: the same sums as when
+// they were made. Throws Error{kFormat} where the file does not hold what its record says.
+void add_part(Moments& moments, const Store& dest, const Schema& schema, const PartRecord& part);
+
 // Sums a dataset's moments block by block, in the order of its rows, so that the last bits depend on the rows
 // alone. Parts that an earlier run left are read back, or, where they are the very parts a saved snapshot
 // covers, taken from that. Calls must come in order; not thread-safe.

@@ -34,26 +34,9 @@ std::pair<std::string, std::string> split_uri(const std::string& uri) {
   return {uri.substr(0, std::max<std::size_t>(slash, 1)), uri.substr(slash + 1)};
 }
 
-// All vectors at once, where there are fewer photos than dimensions.
-Pca fit_wide(const DatasetReader& features, const ReduceOptions& options) {
-  const int d = features.schema().d;
-  const std::uint64_t bytes = features.rows() * static_cast<std::uint64_t>(d) * sizeof(float);
-  if (features.rows() > static_cast<std::uint64_t>(d) || bytes > options.max_wide_bytes) {
-    throw Error(ErrorCode::kUsage,
-                "a PCA of " + human_count(features.rows()) + " vectors of " +
-                    human_count(static_cast<std::uint64_t>(d)) + " numbers needs a matrix of " +
-                    human_bytes(static_cast<std::uint64_t>(d) * static_cast<std::uint64_t>(d + 1) * 4) +
-                    " and days of work. Featurize with --pool avg: it averages over height and width and "
-                    "keeps what the "
-                    "network saw.");
-  }
-  std::vector<float> x;
-  x.reserve(features.rows() * static_cast<std::uint64_t>(d));
-  features.read(true, [&](Block&& block) {
-    x.insert(x.end(), block.vectors.begin(), block.vectors.end());
-    return true;
-  });
-  return Pca::fit_wide(x, features.rows(), d, options.fit);
+// What `_run.json` of the features says about `key`; null where there is none.
+nlohmann::json of_run(const DatasetReader& features, const char* key) {
+  return features.run().is_object() ? features.run().value(key, nlohmann::json()) : nlohmann::json();
 }
 
 Pca fit_pca(const DatasetReader& features, const Store& source, const ReduceOptions& options,
@@ -80,6 +63,118 @@ Pca fit_pca(const DatasetReader& features, const Store& source, const ReduceOpti
 
 }  // namespace
 
+int widest_moments() {
+  return kWidestMoments;
+}
+
+Pca fit_wide(const DatasetReader& features, const ReduceOptions& options) {
+  const int d = features.schema().d;
+  const std::uint64_t bytes = features.rows() * static_cast<std::uint64_t>(d) * sizeof(float);
+  if (features.rows() > static_cast<std::uint64_t>(d) || bytes > options.max_wide_bytes) {
+    throw Error(ErrorCode::kUsage,
+                "a PCA of " + human_count(features.rows()) + " vectors of " +
+                    human_count(static_cast<std::uint64_t>(d)) + " numbers needs a matrix of " +
+                    human_bytes(static_cast<std::uint64_t>(d) * static_cast<std::uint64_t>(d + 1) * 4) +
+                    " and days of work. Featurize with --pool avg: it averages over height and width and "
+                    "keeps what the "
+                    "network saw.");
+  }
+  std::vector<float> x;
+  x.reserve(features.rows() * static_cast<std::uint64_t>(d));
+  features.read(true, [&](Block&& block) {
+    x.insert(x.end(), block.vectors.begin(), block.vectors.end());
+    return true;
+  });
+  return Pca::fit_wide(x, features.rows(), d, options.fit);
+}
+
+Pca saved_pca(const DatasetReader& features, const ReduceOptions& options, const Hooks& hooks) {
+  const std::string place = Store::open(options.features).uri();
+  Pca pca = load_pca(*options.pca);
+  if (pca.d() != features.schema().d) {
+    throw Error(ErrorCode::kMismatch, *options.pca + " takes vectors of " + std::to_string(pca.d()) +
+                                          " numbers, " + place + " has " +
+                                          std::to_string(features.schema().d));
+  }
+  const nlohmann::json ours = of_run(features, "fingerprint");
+  const nlohmann::json theirs = pca.record.value("fingerprint", nlohmann::json());
+  if (ours.is_object() && theirs.is_object()) {
+    const auto warning = require_same(fingerprint_from_json(ours), place, fingerprint_from_json(theirs),
+                                      *options.pca, options.strict);
+    if (warning && hooks.warning) hooks.warning(*warning);
+  }
+  if (options.fit.k && *options.fit.k < pca.k()) return pca.truncated(*options.fit.k);
+  return pca;
+}
+
+nlohmann::json pca_record(const DatasetReader& features, const std::string& place) {
+  return {{"fingerprint", of_run(features, "fingerprint")}, {"features", place}, {"rows", features.rows()}};
+}
+
+Schema reduced_schema(const Schema& features, int k, const ReduceOptions& options) {
+  Schema schema = features;
+  schema.vector_column = "components";
+  schema.d = k;
+  schema.format = options.format;
+  schema.csv_packed = options.csv_packed && options.format == Format::kCsv;
+  return schema;
+}
+
+nlohmann::json reduced_header(std::string_view pca_bytes) {
+  return {{"kind", "components"}, {"pca_sha256", sha256_hex(pca_bytes)}};
+}
+
+std::optional<PartRecord> reduce_part(const DatasetReader& features, std::size_t index, const Pca& pca,
+                                      PartWriter&& writer, const std::function<bool(std::size_t)>& on_rows) {
+  PartWriter part = std::move(writer);
+  std::vector<float> y;
+  bool whole = true;
+  features.read_part(index, true, [&](Block&& block) {
+    const std::size_t rows = block.rows.size();
+    y.resize(rows * static_cast<std::size_t>(pca.k()));
+    pca.transform(block.vectors, rows, y);
+    std::swap(block.vectors, y);
+    block.rejects.clear();
+    part.write(block);
+    whole = on_rows(rows);
+    return whole;
+  });
+  if (!whole) return std::nullopt;
+  return part.finish({{"source", features.parts()[index].sha256}});
+}
+
+void finish_reduced(const Store& dest, ReduceResult& result, const DatasetReader& features,
+                    const ReduceOptions& options, const std::string& run_id,
+                    const std::vector<PartRecord>& records, const nlohmann::json& more) {
+  const std::string pca_bytes = result.pca.serialize();
+  const Schema schema = reduced_schema(features.schema(), result.k, options);
+  result.pca_file = options.save_pca.value_or(dest.uri() + "/_pca.bin");
+  const auto [pca_folder, pca_name] = split_uri(result.pca_file);
+  Store::open(pca_folder).write(pca_name, pca_bytes);
+  nlohmann::json run = {
+      {"kind", "components"},
+      {"run_id", run_id},
+      {"finished", utc_now()},
+      {"machine", machine_record()},
+      {"fingerprint", of_run(features, "fingerprint")},
+      {"network", of_run(features, "network")},
+      {"header", reduced_header(pca_bytes)},
+      {"invocation", options.invocation},
+      {"pca", {{"file", result.pca_file}, {"k", result.k}, {"d", result.d}, {"explained", result.explained}}},
+      {"schema",
+       {{"vector_column", schema.vector_column},
+        {"d", schema.d},
+        {"labels", schema.labels},
+        {"splits", schema.splits},
+        {"format", to_string(schema.format)}}},
+      {"counts", {{"written", result.rows}}},
+      {"seconds", result.seconds},
+      {"stages", result.stages}};
+  if (more.is_object()) run.update(more);
+  finish_run(dest, std::move(run), records);
+  if (options.csv) write_csv_file(DatasetReader::open(dest), *options.csv);
+}
+
 Pca load_pca(const std::string& uri) {
   const auto [folder, name] = split_uri(uri);
   return Pca::deserialize(Store::open(folder).read(name));
@@ -90,43 +185,20 @@ ReduceResult reduce(const ReduceOptions& options, const Hooks& hooks, std::stop_
   const Store source = Store::open(options.features);
   const DatasetReader features = DatasetReader::open(source);
   if (features.rows() == 0) throw Error(ErrorCode::kFormat, source.uri() + " has no rows to reduce");
-  const nlohmann::json fingerprint =
-      features.run().is_object() ? features.run().value("fingerprint", nlohmann::json()) : nlohmann::json();
-
-  const nlohmann::json network =
-      features.run().is_object() ? features.run().value("network", nlohmann::json()) : nlohmann::json();
-
   ReduceResult result;
   result.rows = features.rows();
   result.d = features.schema().d;
   if (options.pca) {
-    result.pca = load_pca(*options.pca);
-    if (result.pca.d() != result.d) {
-      throw Error(ErrorCode::kMismatch, *options.pca + " takes vectors of " + std::to_string(result.pca.d()) +
-                                            " numbers, " + source.uri() + " has " + std::to_string(result.d));
-    }
-    const nlohmann::json theirs = result.pca.record.value("fingerprint", nlohmann::json());
-    if (fingerprint.is_object() && theirs.is_object()) {
-      const auto warning = require_same(fingerprint_from_json(fingerprint), source.uri(),
-                                        fingerprint_from_json(theirs), *options.pca, options.strict);
-      if (warning && hooks.warning) hooks.warning(*warning);
-    }
-    if (options.fit.k && *options.fit.k < result.pca.k()) result.pca = result.pca.truncated(*options.fit.k);
+    result.pca = saved_pca(features, options, hooks);
   } else {
     result.pca = fit_pca(features, source, options, result.stages);
-    result.pca.record = {{"fingerprint", fingerprint}, {"features", source.uri()}, {"rows", features.rows()}};
+    result.pca.record = pca_record(features, source.uri());
   }
   result.k = result.pca.k();
   result.explained = result.pca.explained();
-  const std::string pca_bytes = result.pca.serialize();
-
   const Store dest = Store::open(options.dest);
-  Schema schema = features.schema();
-  schema.vector_column = "components";
-  schema.d = result.k;
-  schema.format = options.format;
-  schema.csv_packed = options.csv_packed && options.format == Format::kCsv;
-  const nlohmann::json header = {{"kind", "components"}, {"pca_sha256", sha256_hex(pca_bytes)}};
+  const Schema schema = reduced_schema(features.schema(), result.k, options);
+  const nlohmann::json header = reduced_header(result.pca.serialize());
   const ResumePlan plan = plan_resume(dest, header, false, options.overwrite);
   begin_run(dest, plan.run_id, header);
 
@@ -137,20 +209,14 @@ ReduceResult reduce(const ReduceOptions& options, const Hooks& hooks, std::stop_
     std::mutex mutex;
     std::exception_ptr error;
     const auto work = [&] {
-      std::vector<float> y;
       for (std::size_t part = next++; part < records.size() && !stop.stop_requested(); part = next++) {
-        PartWriter writer(dest, schema, plan.run_id, part);
-        features.read_part(part, true, [&](Block&& block) {
-          y.resize(block.rows.size() * static_cast<std::size_t>(result.k));
-          result.pca.transform(block.vectors, block.rows.size(), y);
-          std::swap(block.vectors, y);
-          block.rejects.clear();
-          writer.write(block);
-          done += block.rows.size();
-          return !stop.stop_requested();
-        });
-        if (stop.stop_requested()) return;
-        records[part] = writer.finish({{"source", features.parts()[part].sha256}});
+        auto record = reduce_part(features, part, result.pca, PartWriter(dest, schema, plan.run_id, part),
+                                  [&](std::size_t rows) {
+                                    done += rows;
+                                    return !stop.stop_requested();
+                                  });
+        if (!record) return;
+        records[part] = std::move(*record);
         if (hooks.progress) {
           const std::lock_guard lock(mutex);
           Progress progress;
@@ -184,33 +250,8 @@ ReduceResult reduce(const ReduceOptions& options, const Hooks& hooks, std::stop_
       throw Error(ErrorCode::kCancelled, "stopped before " + dest.uri() + " was finished");
   }
 
-  result.pca_file = options.save_pca.value_or(dest.uri() + "/_pca.bin");
-  const auto [pca_folder, pca_name] = split_uri(result.pca_file);
-  Store::open(pca_folder).write(pca_name, pca_bytes);
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  finish_run(
-      dest,
-      {{"kind", "components"},
-       {"run_id", plan.run_id},
-       {"finished", utc_now()},
-       {"machine", machine_record()},
-       {"fingerprint", fingerprint},
-       {"network", network},
-       {"header", header},
-       {"invocation", options.invocation},
-       {"pca",
-        {{"file", result.pca_file}, {"k", result.k}, {"d", result.d}, {"explained", result.explained}}},
-       {"schema",
-        {{"vector_column", schema.vector_column},
-         {"d", schema.d},
-         {"labels", schema.labels},
-         {"splits", schema.splits},
-         {"format", to_string(schema.format)}}},
-       {"counts", {{"written", result.rows}}},
-       {"seconds", result.seconds},
-       {"stages", result.stages}},
-      records);
-  if (options.csv) write_csv_file(DatasetReader::open(dest), *options.csv);
+  finish_reduced(dest, result, features, options, plan.run_id, records, nullptr);
   return result;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <stop_token>
@@ -49,6 +50,29 @@ struct ReduceResult {
 // Throws Error: kMismatch where a saved PCA belongs to other features, kExists, kUsage (k too large; vectors
 // too wide: names --pool avg), kIo.
 ReduceResult reduce(const ReduceOptions& options, const Hooks& hooks, std::stop_token stop = {});
+
+// What reduce() is made of, for jobs that run on several machines.
+
+// The PCA of `options.pca` as it suits these features: checked against their fingerprint, cut to `fit.k`.
+// Throws Error{kMismatch | kNotFound | kFormat}; a difference of precision goes to `hooks.warning`.
+Pca saved_pca(const DatasetReader& features, const ReduceOptions& options, const Hooks& hooks);
+// What a PCA keeps about the features it was fitted on.
+nlohmann::json pca_record(const DatasetReader& features, const std::string& place);
+// The widest vectors that get a moment matrix.
+int widest_moments();
+// A PCA that moments cannot give: of vectors wider than widest_moments(), all in memory at once.
+Pca fit_wide(const DatasetReader& features, const ReduceOptions& options);
+Schema reduced_schema(const Schema& features, int k, const ReduceOptions& options);
+nlohmann::json reduced_header(std::string_view pca_bytes);
+// Part `index` of the features -> the same part of components. `on_rows` hears of each block's rows; where it
+// returns false the part is given up and there is none.
+std::optional<PartRecord> reduce_part(const DatasetReader& features, std::size_t index, const Pca& pca,
+                                      PartWriter&& writer, const std::function<bool(std::size_t)>& on_rows);
+// Writes the PCA's file, `_run.json` and the rest that ends the dataset. Sets `result.pca_file`; `more` is
+// added to `_run.json`.
+void finish_reduced(const Store& dest, ReduceResult& result, const DatasetReader& features,
+                    const ReduceOptions& options, const std::string& run_id,
+                    const std::vector<PartRecord>& records, const nlohmann::json& more);
 
 // Reads a PCA file, local or remote. Throws Error{kNotFound | kFormat}.
 Pca load_pca(const std::string& uri);

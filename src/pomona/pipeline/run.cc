@@ -11,27 +11,16 @@
 namespace pomona {
 namespace {
 
-// A model and figures of earlier photos must not stand beside new tables. What is not ours stays.
-void drop_older_model(const std::string& place, const Hooks& hooks) {
-  const Store dest = Store::open(place);
-  const auto drop = [&](const char* name, const char* sign) {
-    if (!dest.exists(name) || dest.read(name).find(sign) == std::string::npos) return;
-    dest.remove(name);
-    if (hooks.note) hooks.note(std::string("the older ") + name + " went: it was about other tables");
-  };
-  drop("evaluation.json", "\"confusion\"");
-  drop("model.onnx", "pomona.");
-}
-
 // A model where the photos have labels. Photos without are no failure: the tables are what was asked for.
-void train_and_judge(const RunOptions& options, RunResult& result, const Hooks& hooks,
-                     const std::stop_token& stop) {
+void train_and_judge(const RunOptions& options, const std::optional<Network>& network, RunResult& result,
+                     const Hooks& hooks, const std::stop_token& stop) {
   TrainingOptions train_options = *options.train;
   train_options.data.source = options.dest + "/features";
   train_options.output = options.dest + "/model.onnx";
   train_options.overwrite = true;
   train_options.threads = options.featurize.threads;
   train_options.invocation = options.featurize.invocation;
+  train_options.loaded = network;
   try {
     StageClock clock;
     nlohmann::json steps = nlohmann::json::array();
@@ -72,6 +61,45 @@ void train_and_judge(const RunOptions& options, RunResult& result, const Hooks& 
 
 }  // namespace
 
+ReduceOptions reduce_options(const RunOptions& options, const std::string& dest) {
+  ReduceOptions reduced;
+  reduced.features = dest + "/features";
+  reduced.dest = dest + "/reduced";
+  reduced.pca = options.saved_pca;
+  reduced.fit = options.pca;
+  reduced.save_pca = dest + "/pca/pca.bin";
+  reduced.format = options.featurize.format;
+  reduced.csv_packed = options.featurize.csv_packed;
+  if (options.one_csv) reduced.csv = dest + "/reduced.csv";
+  // What depends on the features is made again whenever they are.
+  reduced.overwrite = true;
+  reduced.threads = options.featurize.threads;
+  reduced.invocation = options.featurize.invocation;
+  return reduced;
+}
+
+void drop_older_model(const std::string& place, const Hooks& hooks) {
+  const Store dest = Store::open(place);
+  const auto drop = [&](const char* name, const char* sign) {
+    if (!dest.exists(name) || dest.read(name).find(sign) == std::string::npos) return;
+    dest.remove(name);
+    if (hooks.note) hooks.note(std::string("the older ") + name + " went: it was about other tables");
+  };
+  drop("evaluation.json", "\"confusion\"");
+  drop("model.onnx", "pomona.");
+}
+
+void conclude(const RunOptions& options, const std::optional<Network>& network, RunResult& result,
+              const Hooks& hooks, std::stop_token stop) {
+  if (options.train) train_and_judge(options, network, result, hooks, stop);
+  if (options.report) {
+    ReportOptions report_options;
+    report_options.dest = options.dest;
+    report_options.prices = options.prices;
+    result.report = write_report(report_options, hooks, stop);
+  }
+}
+
 RunResult run(const RunOptions& options, const Hooks& hooks, std::stop_token stop) {
   RunResult result;
   FeaturizeOptions featurize_options = options.featurize;
@@ -81,28 +109,10 @@ RunResult run(const RunOptions& options, const Hooks& hooks, std::stop_token sto
   if (featurize_options.overwrite || result.features.computed > 0) drop_older_model(options.dest, hooks);
   if (options.features_only || result.features.written == 0) return result;
 
-  ReduceOptions reduce_options;
-  reduce_options.features = featurize_options.dest;
-  reduce_options.dest = options.dest + "/reduced";
-  reduce_options.pca = options.saved_pca;
-  reduce_options.fit = options.pca;
-  reduce_options.save_pca = options.dest + "/pca/pca.bin";
-  reduce_options.format = featurize_options.format;
-  reduce_options.csv_packed = featurize_options.csv_packed;
-  if (options.one_csv) reduce_options.csv = options.dest + "/reduced.csv";
-  // What depends on the features is made again whenever they are.
-  reduce_options.overwrite = true;
-  reduce_options.threads = featurize_options.threads;
+  ReduceOptions reduce_options = pomona::reduce_options(options, options.dest);
   reduce_options.moments = std::exchange(result.features.moments, {});
-  reduce_options.invocation = featurize_options.invocation;
   result.reduced = reduce(reduce_options, hooks, stop);
-  if (options.train) train_and_judge(options, result, hooks, stop);
-  if (options.report) {
-    ReportOptions report_options;
-    report_options.dest = options.dest;
-    report_options.prices = options.prices;
-    result.report = write_report(report_options, hooks, stop);
-  }
+  conclude(options, {}, result, hooks, stop);
   return result;
 }
 

@@ -39,4 +39,15 @@ struct RunResult {
 // featurize() and reduce() do; what was finished before stays and --resume goes on from it.
 RunResult run(const RunOptions& options, const Hooks& hooks, std::stop_token stop = {});
 
+// What run() is made of, for jobs that run on several machines.
+
+// How run() reduces; `dest` is the results folder.
+ReduceOptions reduce_options(const RunOptions& options, const std::string& dest);
+// Takes away a model and figures of earlier photos: they must not stand beside new tables.
+void drop_older_model(const std::string& dest, const Hooks& hooks);
+// The end of the chain, from the tables on: model, evaluation, report, as `options` asks. With `network`,
+// that one is used in place of the one the tables' record names.
+void conclude(const RunOptions& options, const std::optional<Network>& network, RunResult& result,
+              const Hooks& hooks, std::stop_token stop = {});
+
 }  // namespace pomona

@@ -93,6 +93,12 @@ class PartWriter {
   std::unique_ptr<Impl> impl_;
 };
 
+// Publishes a part that a PartWriter finished elsewhere: in the dataset's own folder `staged`, the writer's
+// `dest`, under the same run id. Moves its files to their places in `dest` and writes its record; doing so
+// again does no harm. Throws Error{kIo | kNotFound}.
+void publish_staged(const Store& dest, const std::string& staged, const std::string& run_id,
+                    const PartRecord& record);
+
 // What stands at DEST.
 enum class DatasetState : std::uint8_t { kAbsent, kUnfinished, kFinished, kForeign };
 

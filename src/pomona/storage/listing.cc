@@ -63,9 +63,9 @@ void list_photos(const ListingOptions& options, const std::function<bool(Entry&&
   for (const std::string& source : options.sources) {
     if (listing.stopped()) return;
     if (is_remote_uri(source)) {
-      list_remote(source, listing);
+      list_remote(source, "", listing);
     } else {
-      list_local(local_path(source), listing);
+      list_local(local_path(source), "", listing);
     }
   }
 }

@@ -8,6 +8,7 @@
 
 #include "pomona/storage/glob_internal.h"
 #include "pomona/storage/listing.h"
+#include "pomona/storage/listing_split.h"
 
 namespace pomona {
 
@@ -37,8 +38,14 @@ inline bool is_hidden(std::string_view name) {
   return name.starts_with('.') || name.starts_with('_');
 }
 
-void list_local(const std::string& path, ListingSink& sink);
-void list_remote(const std::string& uri, ListingSink& sink);
+// `below`: only what lies below that folder of it, "" = all.
+void list_local(const std::string& path, const std::string& below, ListingSink& sink);
+void list_remote(const std::string& uri, const std::string& below, ListingSink& sink);
+// As list_level().
+std::optional<std::vector<ListingItem>> list_local_level(const std::string& path, const std::string& below,
+                                                         const ListingSink& filter, std::size_t most);
+std::optional<std::vector<ListingItem>> list_remote_level(const std::string& uri, const std::string& below,
+                                                          const ListingSink& filter, std::size_t most);
 void list_paths_from(const std::string& file, ListingSink& sink);
 
 }  // namespace pomona

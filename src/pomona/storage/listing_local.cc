@@ -73,11 +73,43 @@ class Folder {
   std::vector<Item> items_;
 };
 
+// The file `name` of the folder open at `fd`.
+Entry file_entry(int fd, const std::string& name, std::string&& path) {
+  Entry entry;
+  entry.path = std::move(path);
+  struct stat info{};
+  if (::fstatat(fd, name.c_str(), &info, 0) == 0 && S_ISREG(info.st_mode)) {
+    entry.bytes = info.st_size;
+    entry.mtime_ns = mtime_ns(info);
+  }
+  return entry;
+}
+
+Descriptor open_folder(int parent, const std::string& name) {
+  return Descriptor(::openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK));
+}
+
 class Walker {
  public:
   explicit Walker(ListingSink& sink) : sink_(sink) {}
 
   void enter(const struct stat& info) { open_.emplace_back(info.st_dev, info.st_ino); }
+
+  // Walks the folder `below` of the one open at `fd`.
+  void walk_below(int fd, const std::string& path, std::string_view below) {
+    const auto slash = below.find('/');
+    const std::string name(below.substr(0, slash));
+    if (slash == std::string_view::npos) {
+      descend(fd, name, join(path, name));
+      return;
+    }
+    const Descriptor folder = open_folder(fd, name);
+    struct stat info{};
+    if (folder.get() < 0 || ::fstat(folder.get(), &info) != 0 || is_open(info)) return;
+    enter(info);
+    walk_below(folder.get(), join(path, name), below.substr(slash + 1));
+    open_.pop_back();
+  }
 
   // Walks the folder open at `fd`; `path` is its path.
   void walk(int fd, const std::string& path) {
@@ -99,15 +131,8 @@ class Walker {
 
  private:
   void emit_file(int fd, const std::string& name, std::string&& path) {
-    Entry entry;
-    entry.path = std::move(path);
-    struct stat info{};
-    if (::fstatat(fd, name.c_str(), &info, 0) == 0 && S_ISREG(info.st_mode)) {
-      entry.bytes = info.st_size;
-      entry.mtime_ns = mtime_ns(info);
-    }
     ++emitted_;
-    sink_.emit(std::move(entry));
+    sink_.emit(file_entry(fd, name, std::move(path)));
   }
 
   void emit_folder(std::string path) {
@@ -119,24 +144,27 @@ class Walker {
   }
 
   void descend(int parent, const std::string& name, std::string&& path) {
-    const Descriptor folder(::openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK));
+    const Descriptor folder = open_folder(parent, name);
     struct stat info{};
     if (folder.get() < 0 || ::fstat(folder.get(), &info) != 0) {
       if (errno != ENOENT) emit_folder(std::move(path));
       return;
     }
-    const std::pair id(info.st_dev, info.st_ino);
     // A link to a folder that we are in: its photos are on their way already.
-    if (std::find(open_.begin(), open_.end(), id) != open_.end()) return;
+    if (is_open(info)) return;
     if (open_.size() >= kDeepest) {
       emit_folder(std::move(path));
       return;
     }
-    open_.push_back(id);
+    enter(info);
     const std::uint64_t before = emitted_;
     walk(folder.get(), path);
     open_.pop_back();
     if (emitted_ == before && has_photo_extension(name)) emit_folder(std::move(path));
+  }
+
+  bool is_open(const struct stat& info) const {
+    return std::find(open_.begin(), open_.end(), std::pair(info.st_dev, info.st_ino)) != open_.end();
   }
 
   ListingSink& sink_;
@@ -153,7 +181,7 @@ class Walker {
 
 }  // namespace
 
-void list_local(const std::string& path, ListingSink& sink) {
+void list_local(const std::string& path, const std::string& below, ListingSink& sink) {
   struct stat info{};
   if (::stat(path.c_str(), &info) != 0) fail(path, errno);
   if (!S_ISDIR(info.st_mode)) {
@@ -170,7 +198,35 @@ void list_local(const std::string& path, ListingSink& sink) {
   if (folder.get() < 0) fail(path, errno);
   Walker walker(sink);
   walker.enter(info);
-  walker.walk(folder.get(), path);
+  if (below.empty()) {
+    walker.walk(folder.get(), path);
+  } else {
+    walker.walk_below(folder.get(), path, below);
+  }
+}
+
+std::optional<std::vector<ListingItem>> list_local_level(const std::string& path, const std::string& below,
+                                                         const ListingSink& filter, std::size_t most) {
+  struct stat info{};
+  if (::stat(path.c_str(), &info) != 0) fail(path, errno);
+  const std::string whole = join(path, below);
+  if (!S_ISDIR(info.st_mode) || (!below.empty() && has_photo_extension(whole))) return std::nullopt;
+  const Descriptor handle(::open(whole.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK));
+  Folder folder;
+  if (handle.get() < 0 || !folder.read(handle.get(), filter) || folder.items().size() > most)
+    return std::nullopt;
+  std::vector<ListingItem> items;
+  for (const Folder::Item& item : folder.items()) {
+    std::string name(folder.name(item));
+    ListingItem& added = items.emplace_back();
+    if (name.ends_with('/')) {
+      name.pop_back();
+      added.folder = join(below, name);
+    } else {
+      added.photo = file_entry(handle.get(), name, join(whole, name));
+    }
+  }
+  return items;
 }
 
 }  // namespace pomona

@@ -132,4 +132,16 @@ PartRecord PartWriter::finish(nlohmann::json extra) {
   return record;
 }
 
+void publish_staged(const Store& dest, const std::string& staged, const std::string& run_id,
+                    const PartRecord& record) {
+  for (const std::string& name : {record.file, record.rejects_file}) {
+    if (name.empty()) continue;
+    const std::string from = staged + "/" + name;
+    // Whoever did this before us may have come as far as this file, but not to the record.
+    if (dest.size(from) < 0 && dest.exists(name)) continue;
+    dest.rename(from, name);
+  }
+  dest.write(record_name(record.index, run_id), to_json(record).dump());
+}
+
 }  // namespace pomona

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Networks and model files of the driver's machine -> executors, once per application and content."""
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import re
+import shutil
+import tarfile
+import tempfile
+
+from pomona._core import cluster
+
+_shipped: dict[tuple, dict] = {}  # (application, what) -> where executors find it
+
+NETWORK_OPTIONS = ("model", "layer", "pool", "precision", "exif_orientation", "jpeg_scale", "preprocess", "input_size",
+                   "resize", "fit")
+
+
+def network_plan(options: dict) -> dict:
+    """What a network needs of this machine's files: {"network": options with "@/" names, "files", "texts"}."""
+    job = {"kind": "featurize", "features": "/", "featurize": {
+        "sources": [], "dest": "/", "network": {k: v for k, v in options.items() if v is not None}, "batch": 1,
+        "labels": "none", "format": "parquet", "csv_packed": False, "rows_per_file": 1, "resume": False,
+        "overwrite": False, "threads": 0, "io_threads": 0, "moments": False, "max_moments_d": 0, "invocation": None}}
+    plan = json.loads(cluster.plan_shipment(json.dumps(job)))
+    return {"network": plan["job"]["featurize"]["network"], "files": plan["files"], "texts": plan["texts"]}
+
+
+def ship_network(context, options: dict) -> dict:
+    """Ships a network by sc.addFile. Returns {"network", "archive", "sha256"} for `local_network` on an executor."""
+    plan = network_plan(options)
+    stamps = tuple((f["path"], os.stat(f["path"]).st_size, os.stat(f["path"]).st_mtime_ns) for f in plan["files"])
+    key = (context.applicationId, json.dumps(plan, sort_keys=True), stamps)
+    if key not in _shipped:
+        text = io.BytesIO()
+        with tarfile.open(fileobj=text, mode="w", dereference=True) as tar:
+            for file in plan["files"]:
+                tar.add(file["path"], file["name"])
+            for extra in plan["texts"]:
+                info = tarfile.TarInfo(extra["name"])
+                info.size = len(extra["text"].encode())
+                tar.addfile(info, io.BytesIO(extra["text"].encode()))
+        sha256 = hashlib.sha256(text.getbuffer()).hexdigest()
+        name = f"pomona-{sha256[:16]}.tar"
+        _add_file(context, name, text.getbuffer())
+        _shipped[key] = {"network": plan["network"], "archive": name, "sha256": sha256}
+    return _shipped[key]
+
+
+def local_network(shipped: dict) -> dict:
+    """On an executor: pomona.Featurizer's options, with the names of files that are there."""
+    from .tasks import _unpacked
+
+    folder = _unpacked(shipped["archive"], shipped["sha256"])
+    return {key: folder + value[1:] if key in ("model", "preprocess") and value.startswith("@/") else value
+            for key, value in shipped["network"].items()}
+
+
+def ship_file(context, path: str) -> str:
+    """Ships one file of the driver's machine; its name for SparkFiles.get. A URI of a store is given back as it is."""
+    if re.match(r"[a-z][a-z0-9+]*://", path) and not path.startswith("file://"):
+        return path
+    path = path.removeprefix("file://")
+    stat = os.stat(path)
+    key = (context.applicationId, os.path.abspath(path), stat.st_size, stat.st_mtime_ns)
+    if key not in _shipped:
+        with open(path, "rb") as file:
+            data = file.read()
+        name = f"pomona-{hashlib.sha256(data).hexdigest()[:16]}-{os.path.basename(path)}"
+        _add_file(context, name, data)
+        _shipped[key] = {"file": name}
+    return _shipped[key]["file"]
+
+
+def local_file(name: str) -> str:
+    """On an executor: where a shipped file is; a URI stays one."""
+    from pyspark import SparkFiles
+
+    return name if "://" in name else SparkFiles.get(name)
+
+
+def _add_file(context, name: str, data) -> None:
+    # Spark copies or serves it from here for as long as the application lives.
+    folder = tempfile.mkdtemp(prefix="pomona-")
+    context.addFile(_written(os.path.join(folder, name), data))
+    if context.master.startswith("local"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _written(path: str, data) -> str:
+    with open(path, "wb") as file:
+        file.write(data)
+    return path

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+// What `pomona.spark` schedules: options, names and counts as JSON text in and out; no photo and no vector
+// passes through Python.
+#include <string>
+#include <vector>
+
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+#include <nlohmann/json.hpp>
+
+#include "bindings.h"
+#include "pomona/base/error.h"
+#include "pomona/cluster/features_driver.h"
+#include "pomona/cluster/job.h"
+#include "pomona/cluster/listing_units.h"
+#include "pomona/cluster/moments_tree.h"
+#include "pomona/cluster/reduce_driver.h"
+#include "pomona/cluster/shipment.h"
+#include "pomona/cluster/worker.h"
+#include "pomona/pipeline/run.h"
+
+namespace nb = nanobind;
+
+namespace pomona::python {
+namespace {
+
+using nlohmann::json;
+
+json parse(const std::string& text) {
+  try {
+    return json::parse(text);
+  } catch (const json::exception& error) {
+    throw Error(ErrorCode::kFormat, std::string("this is not JSON: ") + error.what());
+  }
+}
+
+// Runs `work` without the GIL; what is missing in its JSON is an error of ours.
+template <typename Work>
+std::string answer(Work work) {
+  const nb::gil_scoped_release unlocked;
+  try {
+    return json(work()).dump(-1, ' ', false, json::error_handler_t::replace);
+  } catch (const json::exception& error) {
+    throw Error(ErrorCode::kFormat, std::string("a record of the job lacks something: ") + error.what());
+  }
+}
+
+cluster::Job job_of(const std::string& text) {
+  return cluster::job_from_json(parse(text));
+}
+
+}  // namespace
+
+void bind_cluster(nb::module_& module) {
+  nb::module_ m =
+      module.def_submodule("cluster", "The engine's part of a job on many machines; see pomona.spark.");
+
+  m.def("plan_shipment",
+        [](const std::string& job) { return answer([&] { return cluster::plan_shipment(job_of(job)); }); });
+  m.def("plan_listing", [](const std::string& job, const std::string& run_id, std::size_t wanted) {
+    return answer([&] { return cluster::plan_listing(job_of(job), run_id, wanted); });
+  });
+  m.def("cut_parts", [](const std::string& job, const std::string& chunks, std::uint64_t photos_per_part) {
+    return answer([&] { return cluster::cut_parts(job_of(job), parse(chunks), photos_per_part); });
+  });
+  m.def("begin_features", [](const std::string& job, const std::string& facts) {
+    return answer([&] { return cluster::begin_features(job_of(job), parse(facts)); });
+  });
+  m.def("publish", [](const std::string& place, const std::string& run_id, const std::string& staged) {
+    return answer([&] {
+      cluster::publish(place, run_id, parse(staged));
+      return true;
+    });
+  });
+  m.def("finish_features", [](const std::string& job, const std::string& what) {
+    return answer([&] { return cluster::finish_features(job_of(job), parse(what)); });
+  });
+  m.def("drop_older_model", [](const std::string& dest) {
+    return answer([&] {
+      std::vector<std::string> notes;
+      Hooks hooks;
+      hooks.note = [&](const std::string& text) { notes.push_back(text); };
+      drop_older_model(dest, hooks);
+      return notes;
+    });
+  });
+  m.def("merge_moments",
+        [](const std::string& place, const std::string& run_id, const std::vector<std::string>& files) {
+          return answer([&] { return cluster::merge_moments(place, run_id, files); });
+        });
+  m.def("fit_pca", [](const std::string& job, const std::string& place, const std::vector<std::string>& files,
+                      const std::string& record, const std::string& output, int threads) {
+    return answer(
+        [&] { return cluster::fit_pca(job_of(job), place, files, parse(record), output, threads); });
+  });
+  m.def("begin_reduced",
+        [](const std::string& job) { return answer([&] { return cluster::begin_reduced(job_of(job)); }); });
+  m.def("place_pca", [](const std::string& job, const std::string& run_id, const std::string& fitted) {
+    return answer([&] { return cluster::place_pca(job_of(job), run_id, fitted); });
+  });
+  m.def("finish_reduced", [](const std::string& job, const std::string& what) {
+    return answer([&] { return cluster::finish_reduced_dataset(job_of(job), parse(what)); });
+  });
+  m.attr("FAN_IN") = cluster::kFanIn;
+
+  nb::class_<cluster::Worker>(m, "Worker", "What one Python worker of an executor keeps between tasks.")
+      .def("__init__", [](cluster::Worker* self, const std::string& shipment, const std::string& folder,
+                          int threads) { new (self) cluster::Worker(parse(shipment), folder, threads); })
+      .def("prepare", [](cluster::Worker& w, bool head) { return answer([&] { return w.prepare(head); }); })
+      .def("list",
+           [](cluster::Worker& w, const std::string& run_id, const std::string& unit) {
+             return answer([&] { return w.list(run_id, parse(unit)); });
+           })
+      .def("featurize",
+           [](cluster::Worker& w, const std::string& task) {
+             return answer([&] { return w.featurize(parse(task)); });
+           })
+      .def("part_moments",
+           [](cluster::Worker& w, const std::string& task) {
+             return answer([&] { return w.part_moments(parse(task)); });
+           })
+      .def("reduce", [](cluster::Worker& w,
+                        const std::string& task) { return answer([&] { return w.reduce(parse(task)); }); })
+      .def("conclude", [](cluster::Worker& w) { return answer([&] { return w.conclude(); }); });
+}
+
+}  // namespace pomona::python
