@@ -61,6 +61,11 @@ def test_featurize_from_hdfs_to_hdfs_equals_local(pomona, fruits360, hadoop, hdf
     rejects = pq.read_table(tmp_path / "got" / "_rejects").to_pydict()
     assert [path.rsplit("/", 1)[1] for path in rejects["path"]] == ["broken.jpg"]
 
+    # Again: what is there is kept, and records are replaced, which HDFS does not do by itself.
+    again = pomona("featurize", f"{hadoop.hdfs}/tmp/photos", f"{hadoop.hdfs}/tmp/features", *words, "--resume", env=hdfs_env)
+    python(DOWNLOAD, hadoop.hdfs, "/tmp/features", tmp_path / "resumed", env=hdfs_env)
+    assert table_of(tmp_path / "resumed") == got, again.stderr
+
 
 def test_what_is_wrong_with_hdfs_is_said(pomona, hadoop, hdfs_env, tmp_path):
     missing = pomona("featurize", f"{hadoop.hdfs}/tmp/nowhere", tmp_path / "out", code=1, env=hdfs_env)

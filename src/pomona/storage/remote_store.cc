@@ -76,13 +76,21 @@ class RemoteStore final : public Store::Impl {
 
   void rename(const std::string& from, const std::string& to) const override {
     make_parents(to);
-    require(location_.filesystem->Move(path(from), path(to)),
-            "cannot move " + shown(from) + " to " + shown(to));
+    arrow::Status status = location_.filesystem->Move(path(from), path(to));
+    // HDFS moves onto nothing.
+    if (!status.ok() && is_hdfs() && kind_of(path(from)) == FileType::File &&
+        kind_of(path(to)) == FileType::File) {
+      status = location_.filesystem->DeleteFile(path(to));
+      if (status.ok()) status = location_.filesystem->Move(path(from), path(to));
+    }
+    require(status, "cannot move " + shown(from) + " to " + shown(to));
   }
 
   void remove(const std::string& name) const override {
     const arrow::Status status = location_.filesystem->DeleteFile(path(name));
     if (!status.ok() && error_code(status) != ErrorCode::kNotFound) {
+      // HDFS calls it an I/O error that a file is not there.
+      if (is_hdfs() && kind_of(path(name)) == FileType::NotFound) return;
       throw remote_error(location_, status, "cannot remove " + shown(name));
     }
   }
@@ -144,6 +152,14 @@ class RemoteStore final : public Store::Impl {
   T got(arrow::Result<T> result, const std::string& what) const {
     require(result.status(), what);
     return std::move(result).ValueUnsafe();
+  }
+
+  bool is_hdfs() const { return location_.uri.scheme == "hdfs" || location_.uri.scheme == "viewfs"; }
+
+  // Unknown where the store does not say.
+  FileType kind_of(const std::string& target) const {
+    const auto info = location_.filesystem->GetFileInfo(target);
+    return info.ok() ? info->type() : FileType::Unknown;
   }
 
   std::string path(const std::string& name) const { return join(location_.root, name); }
