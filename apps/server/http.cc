@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
@@ -116,7 +117,7 @@ class Session final : public SessionBase, public std::enable_shared_from_this<Se
 
   void wind_down() override {
     net::post(stream_.get_executor(), [weak = this->weak_from_this()] {
-      if (const auto own = weak.lock(); own && own->idle_) own->close_socket();
+      if (const auto own = weak.lock(); own && own->idle_ && !own->has_bytes()) own->close_socket();
     });
   }
 
@@ -137,6 +138,12 @@ class Session final : public SessionBase, public std::enable_shared_from_this<Se
     } else {
       return stream_;
     }
+  }
+
+  // True where a request lies in the socket, sent before its sender could know better.
+  bool has_bytes() {
+    error_code error;
+    return socket().available(error) > 0 && !error;
   }
 
   void close_socket() {
@@ -180,7 +187,7 @@ class Session final : public SessionBase, public std::enable_shared_from_this<Se
   }
 
   void wait_for_request() {
-    if (shared_.stopping) return close_socket();
+    if (shared_.stopping && buffer_.size() == 0 && !has_bytes()) return close_socket();
     request_.reset();
     parser_.emplace();
     parser_->header_limit(static_cast<std::uint32_t>(shared_.options.max_header));
@@ -512,6 +519,8 @@ struct HttpServer::Impl {
 
   // Connections live in the handlers of `io`, so what they use must outlive it.
   net::io_context io;
+  // Requests that only wait for their answer are no work that `io` knows of.
+  net::executor_work_guard<net::io_context::executor_type> guard;
   tcp::acceptor acceptor;
   net::steady_timer retry;
   net::signal_set hangups;
@@ -519,10 +528,17 @@ struct HttpServer::Impl {
   std::vector<std::jthread> threads;
 
   Impl(const HttpOptions& given, Site& site)
-      : options(given), shared{options, site}, io(options.threads), acceptor(io), retry(io), hangups(io) {}
+      : options(given),
+        shared{options, site},
+        io(options.threads),
+        guard(io.get_executor()),
+        acceptor(io),
+        retry(io),
+        hangups(io) {}
 
   void accept() {
     acceptor.async_accept(net::make_strand(io), [this](error_code error, tcp::socket socket) {
+      if (!error && shared.stopping) take(std::move(socket));
       if (shared.stopping || error == net::error::operation_aborted) return;
       if (error) {
         // Out of file descriptors, mostly: others will be closed soon.
@@ -676,6 +692,15 @@ bool HttpServer::stop(milliseconds patience) {
   impl_->shared.stopping = true;
   net::post(impl_->io, [this] {
     error_code ignored;
+    // Whoever connected before now is served: closing would reset those whom accept() has not seen yet.
+    impl_->acceptor.cancel(ignored);
+    impl_->acceptor.non_blocking(true, ignored);
+    for (error_code error;;) {
+      tcp::socket socket(net::make_strand(impl_->io));
+      impl_->acceptor.accept(socket, error);
+      if (error) break;
+      impl_->take(std::move(socket));
+    }
     impl_->acceptor.close(ignored);
     impl_->retry.cancel();
     impl_->hangups.cancel(ignored);

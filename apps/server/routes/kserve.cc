@@ -295,7 +295,8 @@ class Writer {
              [&](std::size_t i) { return std::span<const float>(infer_.predictions[i].probabilities[t]); });
     }
     flags("unknown", [&](std::size_t i) { return infer_.predictions[i].unknown; });
-    if (model.predictor.model().unknown) {
+    if (std::ranges::all_of(infer_.predictions,
+                            [](const Prediction& one) { return one.distance.has_value(); })) {
       floats("distance", {n}, [&](std::size_t i) { return std::span(&*infer_.predictions[i].distance, 1); });
     }
     if (infer_.wanted.contains("features")) {
