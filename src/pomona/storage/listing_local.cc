@@ -211,6 +211,15 @@ std::optional<std::vector<ListingItem>> list_local_level(const std::string& path
   if (::stat(path.c_str(), &info) != 0) fail(path, errno);
   const std::string whole = join(path, below);
   if (!S_ISDIR(info.st_mode) || (!below.empty() && has_photo_extension(whole))) return std::nullopt;
+  // A link that leads back to a folder above holds what is listed already.
+  std::vector<std::pair<dev_t, ino_t>> above = {{info.st_dev, info.st_ino}};
+  for (std::size_t end = 0; end < below.size(); ++end) {
+    end = std::min(below.find('/', end), below.size());
+    if (::stat(join(path, below.substr(0, end)).c_str(), &info) != 0) return std::nullopt;
+    const std::pair id(info.st_dev, info.st_ino);
+    if (std::find(above.begin(), above.end(), id) != above.end()) return std::vector<ListingItem>{};
+    above.push_back(id);
+  }
   const Descriptor handle(::open(whole.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK));
   Folder folder;
   if (handle.get() < 0 || !folder.read(handle.get(), filter) || folder.items().size() > most)
