@@ -78,3 +78,16 @@ def test_nothing_of_a_server_is_left_however_the_tests_end(how, tmp_path):
     while left := [row for row in running() if row[3].startswith(name)]:
         assert time.monotonic() < end, left
         time.sleep(0.1)
+
+
+def test_a_pod_s_driver_hands_its_session_to_the_command(local4, tmp_path):
+    """deploy/kubernetes/main.py, with a command that says what session it got: the one spark-submit prepared."""
+    command = tmp_path / "pomona"
+    command.write_text(f"#!{local4.spark.python}\nimport sys\nfrom pyspark.sql import SparkSession\n"
+                       "spark = SparkSession.builder.master(sys.argv[-1]).appName('x').getOrCreate()\n"
+                       "print('got', sys.argv[1:], spark.conf.get('spark.marker.of.submit'), spark.range(5).count())\nspark.stop()\n")
+    command.chmod(0o755)
+    main = pathlib.Path(__file__).resolve().parents[2] / "deploy" / "kubernetes" / "main.py"
+    done = local4.run(main, "run", "s3://a", "s3://b", conf={"spark.marker.of.submit": "taken-over"},
+                      env={"PATH": f"{tmp_path}:{os.environ['PATH']}", "POMONA_SPARK_MASTER": "local[2]"})
+    assert "got ['run', 's3://a', 's3://b', '--engine', 'spark', '--master', 'local[2]'] taken-over 5" in done.stdout
