@@ -2,6 +2,7 @@
 """Networks and model files of the driver's machine -> executors, once per application and content."""
 from __future__ import annotations
 
+import atexit
 import hashlib
 import io
 import json
@@ -21,7 +22,7 @@ NETWORK_OPTIONS = ("model", "layer", "pool", "precision", "exif_orientation", "j
 
 def network_plan(options: dict) -> dict:
     """What a network needs of this machine's files: {"network": options with "@/" names, "files", "texts"}."""
-    job = {"kind": "featurize", "features": "/", "featurize": {
+    job = {"kind": "featurize", "features": "/", "fit": False, "featurize": {
         "sources": [], "dest": "/", "network": {k: v for k, v in options.items() if v is not None}, "batch": 1,
         "labels": "none", "format": "parquet", "csv_packed": False, "rows_per_file": 1, "resume": False,
         "overwrite": False, "threads": 0, "io_threads": 0, "moments": False, "max_moments_d": 0, "invocation": None}}
@@ -83,14 +84,10 @@ def local_file(name: str) -> str:
 
 
 def _add_file(context, name: str, data) -> None:
-    # Spark copies or serves it from here for as long as the application lives.
+    # Spark compares and serves it from here for as long as the application lives.
     folder = tempfile.mkdtemp(prefix="pomona-")
-    context.addFile(_written(os.path.join(folder, name), data))
-    if context.master.startswith("local"):
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _written(path: str, data) -> str:
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    path = os.path.join(folder, name)
     with open(path, "wb") as file:
         file.write(data)
-    return path
+    context.addFile(path)
