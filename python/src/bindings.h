@@ -10,5 +10,8 @@ void bind_errors(nanobind::module_& module);  // pomona.Error and its kinds; mus
 void bind_arrow(nanobind::module_& module);
 void bind_featurizer(nanobind::module_& module);
 void bind_cluster(nanobind::module_& module);
+void bind_pca(nanobind::module_& module);
+void bind_model(nanobind::module_& module);
+void bind_dataset(nanobind::module_& module);
 
 }  // namespace pomona::python

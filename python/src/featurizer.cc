@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <arrow/api.h>
-#include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
@@ -13,8 +12,8 @@
 
 #include "arrow_column.h"
 #include "bindings.h"
-#include "featurizer.h"
 #include "interruptible.h"
+#include "matrix.h"
 #include "photos.h"
 #include "pomona/model/network.h"
 #include "pomona/storage/arrow_status_internal.h"
@@ -114,11 +113,6 @@ ArrowColumn featurize_arrow(const BatchFeaturizer& self, nb::handle column, bool
 }
 
 }  // namespace
-
-nb::object owned_matrix(std::unique_ptr<float[]> values, std::size_t rows, std::size_t cols) {
-  const nb::capsule owner(values.get(), [](void* p) noexcept { delete[] static_cast<float*>(p); });
-  return nb::cast(nb::ndarray<nb::numpy, float, nb::ndim<2>>(values.release(), {rows, cols}, owner));
-}
 
 void bind_featurizer(nb::module_& module) {
   nb::class_<BatchFeaturizer>(module, "Featurizer", "The engine of pomona.Featurizer.")
