@@ -100,7 +100,13 @@ class Proxy:
         if len(self.requests) < 50_000:
             self.requests.append(line)
         self.headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in headers.items()}
-        body = await reader.readexactly(int(headers.get(b"content-length", 0)))
+        if b"expect" in headers:
+            writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            head = re.sub(rb"(?i)\r\nexpect:[^\r]*", b"", head)
+        if b"chunked" in headers.get(b"transfer-encoding", b""):
+            body = await chunked(reader)
+        else:
+            body = await reader.readexactly(int(headers.get(b"content-length", 0)))
         if self.latency:
             await asyncio.sleep(self.latency)
         fault = self.fault_of(line)
@@ -154,6 +160,23 @@ class Proxy:
         if headers.get(b"connection", b"").lower() == b"close":
             raise Broken
         return store
+
+
+async def chunked(reader):
+    """A body in chunks, as it came, to the end of its trailer."""
+    body = b""
+    while True:
+        size = await reader.readuntil(b"\r\n")
+        body += size
+        length = int(size.split(b";")[0], 16)
+        if length:
+            body += await reader.readexactly(length + 2)
+            continue
+        while True:
+            line = await reader.readuntil(b"\r\n")
+            body += line
+            if line == b"\r\n":
+                return body
 
 
 def parse(block):

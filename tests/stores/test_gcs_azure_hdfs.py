@@ -40,7 +40,7 @@ def gcs(tmp_path_factory):
     if not pathlib.Path(program).exists():
         pytest.skip("fake-gcs-server is missing: setup/stores.sh builds it where there is Go")
     folder = tmp_path_factory.mktemp("gcs")
-    engine_support.make_photos(folder / "photos", 30)
+    (folder / "photos").mkdir()
     (folder / "results").mkdir()
     port = storage_server.free_port()
     process = subprocess.Popen(
@@ -49,6 +49,10 @@ def gcs(tmp_path_factory):
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_for(process, port)
+        from pyarrow import fs
+        store = fs.GcsFileSystem(anonymous=True, scheme="http", endpoint_override=f"127.0.0.1:{port}")
+        photos = engine_support.make_photos(tmp_path_factory.mktemp("photos"), 30)
+        fs.copy_files(str(photos), "photos/", destination_filesystem=store)
         yield {**os.environ, "STORAGE_EMULATOR_HOST": f"http://127.0.0.1:{port}"}, folder
     finally:
         process.terminate()
@@ -70,7 +74,8 @@ def azure(tmp_path_factory):
         wait_for(process, port)
         from pyarrow import fs
         store = fs.AzureFileSystem(ACCOUNT, account_key=KEY, blob_storage_authority=f"127.0.0.1:{port}",
-                                   blob_storage_scheme="http")
+                                   dfs_storage_authority=f"127.0.0.1:{port}", blob_storage_scheme="http",
+                                   dfs_storage_scheme="http")
         for container in ("photos", "results"):
             store.create_dir(container)
         photos = engine_support.make_photos(tmp_path_factory.mktemp("photos"), 30)

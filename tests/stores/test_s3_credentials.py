@@ -78,8 +78,8 @@ def test_session_token_goes_along(run, bare, proxy):
     assert proxy.tell()["headers"]["x-amz-security-token"] == "the-token"
 
 
-def test_web_identity_asks_the_token_service(run, bare, proxy, tmp_path):
-    """EKS. The token service is only to be had by TLS from AWS; shown is that it is asked, through the proxy."""
+def test_web_identity_without_its_token_service_says_so(run, bare, tmp_path):
+    """EKS. The token service is only to be had by TLS from AWS, so only its absence can be tried here."""
     (tmp_path / "token").write_text("web-token")
     env = {**bare, **NO_MACHINE, "AWS_WEB_IDENTITY_TOKEN_FILE": tmp_path / "token", "AWS_REGION": "us-east-1",
            "AWS_ROLE_ARN": "arn:aws:iam::1:role/x", "AWS_ROLE_SESSION_NAME": "s"}
