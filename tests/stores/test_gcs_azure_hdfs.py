@@ -23,7 +23,7 @@ KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr
 
 
 def wait_for(process, port):
-    for _ in range(400):
+    for _ in range(1200):
         if process.poll() is not None:
             pytest.skip(f"{process.args[0]} ended with {process.returncode}")
         with socket.socket() as s:

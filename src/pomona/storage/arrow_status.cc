@@ -33,9 +33,10 @@ constexpr std::array<std::string_view, 12> kAccount = {"ExpiredToken",
                                                        "REQUEST_TIME_TOO_SKEWED",
                                                        "MISSING_AUTHENTICATION_TOKEN",
                                                        "XAdminUserNotFound"};
-constexpr std::array<std::string_view, 6> kPermission = {"ACCESS_DENIED",     "AccessDenied",
-                                                         "HTTP status 403",   "HTTP status 401",
-                                                         "PERMISSION_DENIED", "Permission denied"};
+constexpr std::array<std::string_view, 9> kPermission = {
+    "ACCESS_DENIED",        "AccessDenied",         "HTTP status 403",
+    "HTTP status 401",      "PERMISSION_DENIED",    "Permission denied",
+    "AuthorizationFailure", "AuthenticationFailed", "403 Forbidden"};
 // Of the network, not of the store: curl's own words come along.
 constexpr std::array<std::string_view, 4> kNetwork = {"NETWORK_CONNECTION", "curlCode:", "CURL error",
                                                       "Fail to get a new connection"};

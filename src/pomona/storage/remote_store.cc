@@ -21,7 +21,9 @@ class RemoteStore final : public Store::Impl {
   const RemoteLocation& location() const { return location_; }
 
   bool is_local() const override { return false; }
-  bool appears_when_closed() const override { return location_.uri.scheme == "s3" || is_gcs(location_.uri); }
+  bool appears_when_closed() const override {
+    return location_.uri.scheme == "s3" || location_.uri.scheme == "abfs" || is_gcs(location_.uri);
+  }
 
   std::shared_ptr<const Impl> at(const std::string& name) const override {
     RemoteLocation below = location_;
@@ -77,6 +79,11 @@ class RemoteStore final : public Store::Impl {
   void rename(const std::string& from, const std::string& to) const override {
     make_parents(to);
     arrow::Status status = location_.filesystem->Move(path(from), path(to));
+    // Azure without its hierarchical namespace.
+    if (status.IsNotImplemented()) {
+      status = location_.filesystem->CopyFile(path(from), path(to));
+      if (status.ok()) status = location_.filesystem->DeleteFile(path(from));
+    }
     // HDFS moves onto nothing.
     if (!status.ok() && is_hdfs() && kind_of(path(from)) == FileType::File &&
         kind_of(path(to)) == FileType::File) {
