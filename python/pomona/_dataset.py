@@ -59,6 +59,6 @@ def read_dataset(uri: str | os.PathLike[str], vectors: bool = True) -> Dataset:
     """Opens a dataset, local or in a store. ``vectors=False`` leaves the vector column out.
 
     Raises:
-        pomona.Error: nothing there or not finished (code "not_found"), damaged ("format").
+        pomona.Error: nothing there or not finished (code "not-found"), damaged ("format").
     """
     return Dataset(uri, vectors)

@@ -38,7 +38,7 @@ class Featurizer:
         compile_cache: keep the compiled network on disk, so that it opens faster the next time.
 
     Raises:
-        pomona.Error: no such network (code "not_found"), an option it does not know ("usage"), a file that is no
+        pomona.Error: no such network (code "not-found"), an option it does not know ("usage"), a file that is no
             network ("format").
     """
 

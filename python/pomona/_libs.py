@@ -30,6 +30,11 @@ def private_folder() -> pathlib.Path:
     return pathlib.Path(__file__).absolute().parent / "_libs"
 
 
+def bundled_models() -> pathlib.Path:
+    """Where the wheel keeps the default network."""
+    return pathlib.Path(__file__).absolute().parent / "models"
+
+
 def library_folders() -> list[pathlib.Path]:
     """The folders of the libraries that the module and the command link."""
     return [private_folder(), folder_of("openvino") / "libs", folder_of("pyarrow")]
@@ -43,7 +48,10 @@ def _open(path: pathlib.Path) -> None:
 
 
 def preload() -> None:
-    """Loads all of them. Raises ImportError that names what is missing."""
+    """Loads all of them, and tells the engine about the wheel's network. Raises ImportError that names what is
+    missing."""
+    if bundled_models().is_dir():
+        os.environ.setdefault("POMONA_BUNDLED_MODELS", os.fspath(bundled_models()))
     for package, below, starts in _WANTED:
         folder = folder_of(package) / below
         for start in starts:

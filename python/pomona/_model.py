@@ -209,6 +209,6 @@ def load_model(path: str | os.PathLike[str], precision: Literal["auto", "f32", "
         compile_cache: keep the compiled network on disk.
 
     Raises:
-        pomona.Error: not there (code "not_found"), not a model of Pomona or damaged ("format").
+        pomona.Error: not there (code "not-found"), not a model of Pomona or damaged ("format").
     """
     return Model(path, precision, threads, batch, compile_cache)

@@ -270,7 +270,7 @@ class PCA:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> PCA:
-        """Reads a PCA file of the command, from a path or URI. Raises pomona.Error ("not_found", "format")."""
+        """Reads a PCA file of the command, from a path or URI. Raises pomona.Error ("not-found", "format")."""
         return cls._of(_core.Pca.load(os.fspath(path)))
 
     def serialize(self) -> bytes:

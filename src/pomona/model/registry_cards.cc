@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pomona/model/registry_cards.h"
 
+#include <cstdlib>
+
 #include <utility>
 
 namespace pomona {
@@ -77,6 +79,14 @@ std::vector<ModelCard> built_in_cards(const std::filesystem::path& home) {
     card.file = home / (card.name + ".onnx");
     std::error_code error;
     card.installed = std::filesystem::is_regular_file(card.file, error);
+    // A package may bring networks along (the Python wheel, an image): those of the user's own folder go first.
+    const char* bundled = std::getenv("POMONA_BUNDLED_MODELS");
+    if (card.installed || bundled == nullptr) continue;
+    const std::filesystem::path file = std::filesystem::path(bundled) / (card.name + ".onnx");
+    if (std::filesystem::is_regular_file(file, error)) {
+      card.file = file;
+      card.installed = true;
+    }
   }
   return cards;
 }

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The package as it stands in the build folder, and what its tests share."""
+import os
+import pathlib
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PACKAGE = pathlib.Path(os.environ.get("POMONA_BUILD", ROOT / "build")) / "python"
+sys.path[:0] = [str(PACKAGE), str(ROOT / "tests")]
+# Processes that tests start find it too.
+os.environ["PYTHONPATH"] = os.pathsep.join([str(PACKAGE), *filter(None, [os.environ.get("PYTHONPATH")])])
+
+
+@pytest.fixture(scope="session")
+def small_network(tmp_path_factory):
+    from engine_support import make_network
+
+    return make_network(tmp_path_factory.mktemp("network") / "small.onnx")
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory):
+    """20 photos of two classes: paths in the order of a listing."""
+    from engine_support import make_photos
+
+    folder = make_photos(tmp_path_factory.mktemp("photos"), 20)
+    return sorted(str(p) for p in folder.rglob("*.jpg"))
+
+
+@pytest.fixture(scope="session")
+def featurizer(small_network):
+    import pomona
+
+    return pomona.Featurizer(model=small_network, preprocess="tf", input_size=32, precision="f32", batch=4)
