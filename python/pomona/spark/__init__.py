@@ -3,7 +3,7 @@
 import importlib
 
 # Loaded when asked for: the engine's executors do without Spark ML, and PySpark may be missing.
-_STAGES = {"ImageFeaturizer": "featurizer"}
+_STAGES = {"ImageFeaturizer": "featurizer", "ModelTransformer": "model", "PCA": "pca", "PCAModel": "pca"}
 
 __all__ = sorted(_STAGES)
 

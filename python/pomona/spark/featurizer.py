@@ -76,11 +76,10 @@ class ImageFeaturizer(Transformer, stages.HasInputOutput, stages.HasErrors, stag
         value = self.getOrDefault
         source, output, error = value("inputCol"), value("outputCol"), value("errorCol")
         kind = stages.field(dataset, source, "ImageFeaturizer").dataType
-        if not (isinstance(kind, (T.BinaryType, T.StringType)) or stages.is_image(kind)):
+        if not stages.is_photo(kind):
             raise ValueError(f"ImageFeaturizer: column {source!r} is {kind.simpleString()}; photos are binary (encoded), "
                              "string (paths or URIs) or Spark's image struct")
-        if isinstance(kind, T.BinaryType) or stages.is_image(kind):
-            stages.warn_of_large_batches(dataset)
+        stages.warn_of_large_batches(dataset, kind)
         drop = source if value("dropInput") else None
         kept = dataset.drop(drop) if drop else dataset
         stages.check_new(kept, [output] + [error] * bool(error), "ImageFeaturizer")
@@ -91,7 +90,7 @@ class ImageFeaturizer(Transformer, stages.HasInputOutput, stages.HasErrors, stag
         added = [T.StructField(output, T.ArrayType(T.FloatType()))]
         if error:
             added.append(T.StructField(error, T.StringType()))
-        function = Featurize(shipped, source, output, error, value("onError"), value("batch"), value("threads"), drop)
+        function = Featurize(shipped, source, output, error, value("onError"), value("batch"), value("threads"))
         result = stages.map_rows(dataset, function, added, drop)
         return stages.to_vectors(result, output) if value("vectors") else result
 
@@ -99,9 +98,9 @@ class ImageFeaturizer(Transformer, stages.HasInputOutput, stages.HasErrors, stag
 class Featurize:
     """The function on the executors."""
 
-    def __init__(self, shipped, source, output, error, on_error, batch, threads, drop):
+    def __init__(self, shipped, source, output, error, on_error, batch, threads):
         self.shipped, self.source, self.output, self.error = shipped, source, output, error
-        self.on_error, self.batch, self.threads, self.drop = on_error, batch, threads, drop
+        self.on_error, self.batch, self.threads = on_error, batch, threads
 
     def __call__(self, batches):
         featurizer = None

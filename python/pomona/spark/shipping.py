@@ -60,27 +60,26 @@ def local_network(shipped: dict) -> dict:
             for key, value in shipped["network"].items()}
 
 
-def ship_file(context, path: str) -> str:
-    """Ships one file of the driver's machine; its name for SparkFiles.get. A URI of a store is given back as it is."""
-    if re.match(r"[a-z][a-z0-9+]*://", path) and not path.startswith("file://"):
-        return path
-    path = path.removeprefix("file://")
-    stat = os.stat(path)
-    key = (context.applicationId, os.path.abspath(path), stat.st_size, stat.st_mtime_ns)
+def is_remote(path: str) -> bool:
+    """A URI of a store, which executors read by themselves."""
+    return re.match(r"[a-z][a-z0-9+]*://", path) is not None and not path.startswith("file://")
+
+
+def ship_bytes(context, name: str, data: bytes) -> str:
+    """Ships a file's content; its name for local_file() on an executor."""
+    shipped = f"pomona-{hashlib.sha256(data).hexdigest()[:16]}-{name}"
+    key = (context.applicationId, shipped)
     if key not in _shipped:
-        with open(path, "rb") as file:
-            data = file.read()
-        name = f"pomona-{hashlib.sha256(data).hexdigest()[:16]}-{os.path.basename(path)}"
-        _add_file(context, name, data)
-        _shipped[key] = {"file": name}
-    return _shipped[key]["file"]
+        _add_file(context, shipped, data)
+        _shipped[key] = {"file": shipped}
+    return shipped
 
 
 def local_file(name: str) -> str:
     """On an executor: where a shipped file is; a URI stays one."""
     from pyspark import SparkFiles
 
-    return name if "://" in name else SparkFiles.get(name)
+    return name if is_remote(name) else SparkFiles.get(name)
 
 
 def _add_file(context, name: str, data) -> None:

@@ -134,8 +134,10 @@ def is_list_of_numbers(kind) -> bool:
     return isinstance(kind, T.ArrayType) and isinstance(kind.elementType, (T.FloatType, T.DoubleType))
 
 
-def is_image(kind) -> bool:
-    return isinstance(kind, T.StructType) and {"height", "width", "nChannels", "data"} <= set(kind.names)
+def is_photo(kind) -> bool:
+    """Encoded photos, places of photos, or Spark's image struct."""
+    return isinstance(kind, (T.BinaryType, T.StringType)) or (
+        isinstance(kind, T.StructType) and {"height", "width", "nChannels", "data"} <= set(kind.names))
 
 
 def as_lists(dataset, name):
@@ -146,7 +148,9 @@ def as_lists(dataset, name):
 
 
 def map_rows(dataset, function, added, drop=None):
-    """dataset.mapInArrow(function) that adds columns; columns Arrow has no type for go around the function."""
+    """dataset.mapInArrow(function) that adds columns and leaves out `drop`. Sparse and dense vectors pass as what they
+    are; Arrow has no type for those of other user-defined types."""
+    function.drop = drop
     vectors = [f.name for f in dataset.schema.fields if isinstance(f.dataType, VectorUDT) and f.name != drop]
     odd = [f.name for f in dataset.schema.fields
            if isinstance(f.dataType, T.UserDefinedType) and f.name not in vectors and f.name != drop]
@@ -161,6 +165,15 @@ def map_rows(dataset, function, added, drop=None):
     for name in vectors:
         mapped = mapped.withColumn(name, F.udf(_vector_of, VectorUDT())(F.col(name)))
     return mapped.select([F.col(f"`{name}`") for name in order] + [F.col(f"`{f.name}`") for f in added])
+
+
+def map_lists(dataset, function, added):
+    """map_rows() of a function whose column `source` is to hold lists: Spark ML vectors are turned into lists for it."""
+    if is_list_of_numbers(dataset.schema[function.source].dataType):
+        return map_rows(dataset, function, added)
+    lists = as_lists(dataset, function.source)
+    function.source = f"{added[0].name} of"
+    return map_rows(dataset.withColumn(function.source, lists), function, added, function.source)
 
 
 VECTOR_FIELDS = VectorUDT.sqlType()
@@ -180,10 +193,22 @@ def to_vectors(dataset, name):
     return dataset.withColumn(name, vector)
 
 
-def warn_of_large_batches(dataset):
+def warn_of_large_batches(dataset, kind):
     """Rows of photos are large: Spark's default of 10,000 rows per Arrow batch can be gigabytes."""
+    if isinstance(kind, T.StringType):
+        return
     conf = dataset.sparkSession.conf
     if conf.get("spark.sql.execution.arrow.maxBytesPerBatch", None) is None and int(
             conf.get("spark.sql.execution.arrow.maxRecordsPerBatch", "10000")) > 1000:
         warnings.warn("photos travel in Arrow batches of up to spark.sql.execution.arrow.maxRecordsPerBatch = 10000 rows: "
                       "spark.conf.set('spark.sql.execution.arrow.maxRecordsPerBatch', 64) keeps memory small", stacklevel=4)
+
+
+def write_bytes(spark, path, data):
+    """PATH/data as Parquet with one row of one binary column: any file system of Spark's takes it."""
+    spark.createDataFrame([(bytearray(data),)], "data binary").coalesce(1).write.parquet(path.rstrip("/") + "/data")
+
+
+def read_bytes(spark, path):
+    """What write_bytes() wrote."""
+    return bytes(spark.read.parquet(path.rstrip("/") + "/data").first()[0])
