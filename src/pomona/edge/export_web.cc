@@ -135,6 +135,7 @@ void write_page(const fs::path& folder, const EdgeOptions& options, const std::s
   for (const PageFile& file : page_files()) {
     if (file.body.empty()) continue;
     const bool optional = file.name.find("webgpu") != std::string_view::npos;
+    if (optional && !options.webgpu) continue;
     std::string changed;
     if (file.name == "config.json") {
       changed = R"({"mode":"edge","contributions":false,"similar":false,"retention_days":0})"

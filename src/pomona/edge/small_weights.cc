@@ -74,6 +74,13 @@ std::vector<std::uint16_t> halves_of(std::span<const float> values, int bits) {
   return halves;
 }
 
+// Of the network's own weights: what rounds off in the large matrices of late layers averages out.
+int mantissa_bits(const onnx::TensorProto& tensor, std::size_t count) {
+  constexpr std::size_t kLarge = 100'000;
+  if (tensor.dims_size() < 2) return 10;
+  return count >= kLarge ? 8 : 9;
+}
+
 class Rewriter {
  public:
   explicit Rewriter(onnx::GraphProto& graph) : graph_(graph) {}
@@ -181,7 +188,8 @@ void store_weights(onnx::ModelProto& model, WeightStorage storage) {
     }
     // A distance is judged by a threshold: its tensors stay exact, and are small.
     if (tensor.name().starts_with("pomona/unknown/")) continue;
-    const std::vector<std::uint16_t> halves = halves_of(values, own && tensor.dims_size() >= 2 ? 9 : 10);
+    const std::vector<std::uint16_t> halves =
+        halves_of(values, own ? mantissa_bits(tensor, values.size()) : 10);
     if (!halves.empty()) rewriter.as_half(*graph.mutable_initializer(i), halves);
   }
   rewriter.finish();

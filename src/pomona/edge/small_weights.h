@@ -14,7 +14,7 @@ namespace pomona {
 // the arithmetic stays the same: what is lost is lost in the weights alone.
 enum class WeightStorage : std::uint8_t {
   kFloat32,  // as they are
-  kFloat16,  // half the bytes; the network's weights keep 9 of 10 bits of mantissa, so that gzip finds more
+  kFloat16,  // half the bytes; the network's own keep 8 or 9 of 10 bits of mantissa, so that gzip finds more
   kInt8,     // a quarter: one scale per output channel (symmetric)
 };
 

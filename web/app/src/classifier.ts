@@ -34,6 +34,11 @@ export interface Contribution {
   deletedOn?: string; // ISO date: when the server deletes it by itself
 }
 
+export interface Withdrawal {
+  found: boolean; // false: no photo has this code (any more)
+  uses: string[]; // datasets and models that were made with the photo before
+}
+
 export interface ModelInfo {
   name: string; // as asked for
   title: string; // for people
@@ -58,8 +63,7 @@ export interface Classifier {
   // Whether photos can be given to those who teach the model.
   readonly contributions: boolean;
   contribute(photo: Blob, label: string, answer: Answer): Promise<Contribution>;
-  // True where it was there.
-  withdraw(code: string): Promise<boolean>;
+  withdraw(code: string): Promise<Withdrawal>;
 }
 
 // What went wrong, as a code the page has a sentence for; `detail` is the server's own sentence.

@@ -91,13 +91,14 @@ export function mineView(catalogue: Catalogue, classifier: Classifier, changed: 
   const withdraw = async (code: string, label: string, button: HTMLButtonElement) => {
     button.disabled = true;
     try {
-      const was = await classifier.withdraw(code);
+      const { found, uses } = await classifier.withdraw(code);
       remember(remembered().filter((one) => one.code !== code));
       const name = label || code;
       const fresh = mineView(catalogue, classifier, changed);
       view.replaceWith(fresh);
-      announce(was ? t().removed(name) : t().removedAlready(name));
-      fresh.prepend(h("p", { class: "done", tabindex: -1 }, was ? t().removed(name) : t().removedAlready(name)));
+      const said = found ? t().removed(name) : t().removedAlready(name);
+      announce(said);
+      fresh.prepend(h("p", { class: "done", tabindex: -1 }, said, uses.length ? ` ${t().usedIn(uses.join(", "))}` : null));
       (fresh.firstElementChild as HTMLElement).focus();
       changed();
     } catch (problem) {

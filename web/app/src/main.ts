@@ -167,7 +167,7 @@ class Page {
       choices.append(tick("reduced", edge.serverDecides, texts.reduced, texts.reducedText(bytes(manifest.reduced * 4)),
         (box) => { edge.serverDecides = box.checked; }));
     }
-    if (manifest.webgpu && "gpu" in navigator) {
+    if (manifest.webgpu && edge.graphics) {
       choices.append(tick("gpu", this.gpu, texts.faster, texts.fasterText(bytes(manifest.webgpu.gzip)), (box) => {
         box.disabled = true;
         announce(texts.loading);

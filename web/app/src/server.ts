@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A Pomona server as classifier: its HTTP API, as /openapi.json describes it.
 
-import { Answer, Candidate, Classifier, Contribution, Failure, FailureCode, ModelInfo, SimilarPhoto, TargetAnswer } from "./classifier";
+import { Answer, Candidate, Classifier, Contribution, Failure, FailureCode, ModelInfo, SimilarPhoto, TargetAnswer, Withdrawal } from "./classifier";
 import { fitToSend } from "./photo";
 
 type Json = Record<string, unknown>;
@@ -111,12 +111,12 @@ export class ServerClassifier implements Classifier {
     return { code: asText(json.code), label, when: new Date().toISOString(), deletedOn: asText(json.expires) || undefined };
   }
 
-  async withdraw(code: string): Promise<boolean> {
+  async withdraw(code: string): Promise<Withdrawal> {
     try {
-      await ask(`./v1/contributions/${encodeURIComponent(code)}`, { method: "DELETE" });
-      return true;
+      const json = await ask(`./v1/contributions/${encodeURIComponent(code)}`, { method: "DELETE" });
+      return { found: json.removed !== false, uses: asList(json.uses).map((use) => asText(asObject(use).name)).filter(Boolean) };
     } catch (error) {
-      if (error instanceof Failure && error.code === "refused") return false;
+      if (error instanceof Failure && error.code === "refused") return { found: false, uses: [] };
       throw error;
     }
   }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // This device as classifier. Photos go to a worker of the page and nowhere else.
 
-import { Answer, Candidate, Classifier, Contribution, Failure, ModelInfo, Progress, SimilarPhoto } from "../classifier";
+import { Answer, Candidate, Classifier, Contribution, Failure, ModelInfo, Progress, SimilarPhoto, Withdrawal } from "../classifier";
 import { ask, readAnswer } from "../server";
 import type { EdgeManifest, EdgeResult, FromWorker, ToWorker } from "./manifest";
 
@@ -14,6 +14,7 @@ export class EdgeClassifier implements Classifier {
   // Whether the server named in model.json decides, from the reduced vector.
   serverDecides = false;
   milliseconds = 0; // of the last photo
+  graphics = false; // whether this device has a graphics chip to offer
   private worker: Worker | null = null;
   private next = 0;
   private waiting = new Map<number, { done: (result?: EdgeResult) => void; failed: (error: Failure) => void; progress?: Progress }>();
@@ -22,6 +23,8 @@ export class EdgeClassifier implements Classifier {
     const response = await fetch("./model.json").catch(() => { throw new Failure("offline"); });
     if (!response.ok) throw new Failure("broken", "model.json is not there");
     this.manifest = await response.json() as EdgeManifest;
+    const gpu = (navigator as { gpu?: { requestAdapter(): Promise<unknown> } }).gpu;
+    this.graphics = Boolean(this.manifest.webgpu && await gpu?.requestAdapter().catch(() => null));
     await this.start(false, progress);
   }
 
@@ -57,7 +60,9 @@ export class EdgeClassifier implements Classifier {
       headers: { "Content-Type": "application/octet-stream" },
     });
     const list = Array.isArray(json.photos) ? json.photos : [json];
-    return { ...readAnswer(list[0]), reduced: result.reduced };
+    const decided = readAnswer(list[0]);
+    // Whether the photo is like those of training may need the features, which only this device has.
+    return { ...decided, unknown: decided.unknown || answer.unknown, distance: answer.distance, reduced: result.reduced };
   }
 
   // Features and pixels as the network sees them, for tests and benchmarks.
@@ -73,8 +78,8 @@ export class EdgeClassifier implements Classifier {
     throw new Failure("refused");
   }
 
-  async withdraw(): Promise<boolean> {
-    return false;
+  async withdraw(): Promise<Withdrawal> {
+    return { found: false, uses: [] };
   }
 
   private async start(gpu: boolean, progress: Progress) {
