@@ -2,6 +2,7 @@
 // KServe's Open Inference Protocol, version 2, with its binary tensor extension.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstring>

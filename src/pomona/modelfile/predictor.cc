@@ -89,7 +89,7 @@ struct Predictor::Impl {
   // From features x, components y, or both.
   void answer(std::span<const float> x, std::span<const float> y, std::size_t rows,
               std::span<float> numbers) const;
-  Prediction prediction(std::span<const float> numbers) const;
+  Prediction prediction(std::span<const float> numbers, bool judges_distance) const;
 };
 
 Predictor Predictor::load(const std::filesystem::path& file) {
@@ -107,7 +107,7 @@ Predictor::Predictor(ModelFile model) {
     impl->width += static_cast<std::size_t>(target.classifier.classes());
   }
   ++impl->width;
-  if (model.unknown) note(model.unknown->on);
+  if (model.unknown && model.unknown->on == HeadInput::kComponents) impl->needs_components = true;
   impl->model = std::move(model);
   impl_ = std::move(impl);
 }
@@ -142,7 +142,7 @@ void Predictor::predict_numbers(std::span<const float> x, std::size_t rows, std:
 
 Prediction Predictor::prediction(std::span<const float> numbers) const {
   if (numbers.size() != width()) throw Error(ErrorCode::kMismatch, "not the numbers of one photo");
-  return impl_->prediction(numbers);
+  return impl_->prediction(numbers, true);
 }
 
 std::vector<Prediction> Predictor::predict(std::span<const float> x, std::size_t rows) const {
@@ -150,7 +150,7 @@ std::vector<Prediction> Predictor::predict(std::span<const float> x, std::size_t
   predict_numbers(x, rows, numbers);
   std::vector<Prediction> answers;
   for (std::size_t row = 0; row < rows; ++row) {
-    answers.push_back(impl_->prediction(std::span(numbers).subspan(row * width(), width())));
+    answers.push_back(impl_->prediction(std::span(numbers).subspan(row * width(), width()), true));
   }
   return answers;
 }
@@ -165,9 +165,10 @@ std::vector<Prediction> Predictor::predict_components(std::span<const float> y, 
   }
   std::vector<float> numbers(rows * width());
   impl_->answer({}, y, rows, numbers);
+  const bool judges = impl_->model.unknown && impl_->model.unknown->on == HeadInput::kComponents;
   std::vector<Prediction> answers;
   for (std::size_t row = 0; row < rows; ++row) {
-    answers.push_back(impl_->prediction(std::span(numbers).subspan(row * width(), width())));
+    answers.push_back(impl_->prediction(std::span(numbers).subspan(row * width(), width()), judges));
   }
   return answers;
 }
@@ -187,7 +188,8 @@ void Predictor::Impl::answer(std::span<const float> x, std::span<const float> y,
     at += classes;
   }
   for (std::size_t row = 0; row < rows; ++row) numbers[row * width + at] = 0;
-  if (!model.unknown) return;
+  // Components alone do not tell the distance between features.
+  if (!model.unknown || (model.unknown->on == HeadInput::kFeatures && x.empty())) return;
   Distance distance(*model.unknown);
   const std::span<const float> values = input(model.unknown->on);
   const auto d = static_cast<std::size_t>(model.unknown->d);
@@ -196,9 +198,9 @@ void Predictor::Impl::answer(std::span<const float> x, std::span<const float> y,
   }
 }
 
-Prediction Predictor::Impl::prediction(std::span<const float> numbers) const {
+Prediction Predictor::Impl::prediction(std::span<const float> numbers, bool judges_distance) const {
   Prediction answer;
-  if (model.unknown) {
+  if (model.unknown && judges_distance) {
     answer.distance = numbers.back();
     // Written so that a distance that is no number counts as unknown.
     answer.unknown = !(static_cast<double>(numbers.back()) <= model.unknown->threshold);

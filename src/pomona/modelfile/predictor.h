@@ -46,7 +46,8 @@ class Predictor {
   // x: rows x d features.
   std::vector<Prediction> predict(std::span<const float> x, std::size_t rows) const;
 
-  // From components (rows x k), for reduced datasets. Throws Error{kUsage} where a head needs features.
+  // From components (rows x k), for reduced datasets. A detector of unknown photos that works on features is
+  // left out: no distance, nothing unknown. Throws Error{kUsage} where a head needs features.
   std::vector<Prediction> predict_components(std::span<const float> y, std::size_t rows) const;
 
   // The same in two steps, for those who keep answers in an array: `width` numbers per photo (the classes'
