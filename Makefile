@@ -5,7 +5,7 @@ SHELL := /bin/bash
 PHOTOS ?=
 COUNT ?= 3000
 
-.PHONY: help build demo test test-slow bench format tidy asan tsan clean
+.PHONY: help build demo wheel test test-slow bench bench-spark bench-serve format tidy asan tsan clean
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -16,14 +16,23 @@ build:  ## Install what is missing and build build/bin/pomona
 demo: build  ## Sample photos through the whole chain; PHOTOS=FOLDER_OR_URI for your own
 	@setup/demo.sh '$(PHOTOS)' '$(COUNT)'
 
+wheel: build  ## The Python package as dist/pomona-*.whl, the command in it
+	@setup/wheel.sh
+
 test: build  ## Unit, whole-program and oracle tests
 	@setup/test.sh fast
 
-test-slow: build  ## What takes longer: large runs, Keras, real clusters
+test-slow: build  ## What takes longer: object stores, Spark, HDFS, YARN, Keras, browsers
 	@setup/test.sh slow
 
 bench: build  ## Figures side by side, as BENCH lines
 	@setup/bench.sh
+
+bench-spark: build  ## Spark: ours, the original pipeline, MLlib's PCA
+	@setup/bench.sh spark
+
+bench-serve: build  ## The HTTP server under load, the page's edge mode, a store 50 ms away
+	@setup/bench.sh serve
 
 format:  ## Format the C++ sources
 	@setup/tools.sh format

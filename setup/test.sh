@@ -19,6 +19,10 @@ if [ "$kind" = fast ]; then
   marks='not slow'
 else
   setup/versitygw.sh
+  setup/stores.sh
+  setup/spark.sh
+  setup/hadoop.sh || say "HDFS and YARN are not there: their tests will be skipped"
+  setup/deploy.sh
   marks='slow'
 fi
 say "whole-program and oracle tests ($kind)"
