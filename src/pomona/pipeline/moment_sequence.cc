@@ -37,7 +37,8 @@ class Clock {
 
 void add_part(Moments& moments, const Store& dest, const Schema& schema, const PartRecord& part) {
   if (part.rows == 0) return;
-  const auto groups = part.extra.value("groups", std::vector<std::size_t>{});
+  const auto groups = part.extra.is_object() ? part.extra.value("groups", std::vector<std::size_t>{})
+                                             : std::vector<std::size_t>{};
   const auto d = static_cast<std::size_t>(schema.d);
   std::vector<float> rows;
   std::size_t group = 0;
@@ -89,7 +90,9 @@ void MomentSequence::flush() {
   begun_ = true;
   begin_with_saved();
   for (const PartRecord& part : deferred_) read_back(part);
-  if (!deferred_.empty() && deferred_.back().extra.value("whole", false)) mark(deferred_.back().index + 1);
+  if (!deferred_.empty() && deferred_.back().extra.is_object() &&
+      deferred_.back().extra.value("whole", false))
+    mark(deferred_.back().index + 1);
   deferred_.clear();
 }
 
