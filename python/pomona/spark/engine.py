@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import sys
 import tarfile
 import tempfile
@@ -89,6 +90,7 @@ class Engine:
         self.begin = time.time()
         self.spans, self.samples, self.lanes = [], [], {}
         self.id = uuid.uuid4().hex
+        self.folder = None
         self.result = {"warnings": [], "notes": []}
         self.threads = (job.get("featurize") or job.get("reduce"))["threads"]
 
@@ -96,8 +98,8 @@ class Engine:
 
     def _ship(self):
         self.shipment = json.loads(cluster.plan_shipment(self.text))
-        folder = tempfile.mkdtemp(prefix="pomona-")
-        path = os.path.join(folder, f"pomona-{self.id}.tar")
+        self.folder = tempfile.mkdtemp(prefix="pomona-")
+        path = os.path.join(self.folder, f"pomona-{self.id}.tar")
         with tarfile.open(path, "w", dereference=True) as tar:
             for file in self.shipment.pop("files"):
                 tar.add(file["path"], file["name"])
@@ -168,10 +170,19 @@ class Engine:
     # The steps.
 
     def run(self):
+        try:
+            self._run()
+            self.result["seconds"] = time.time() - self.begin
+            return self.result
+        finally:
+            if self.folder:
+                shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _run(self):
         self._ship()
         if self.job["kind"] == "reduce":
             self._reduce()
-            return self.result
+            return
         self._featurize()
         if "reduce" in self.job and self.result["features"]["written"]:
             self._reduce()
@@ -179,8 +190,6 @@ class Engine:
                 self.result["concluded"] = self._map("model and report", "conclude", [None])[0]
                 self.result["warnings"] += self.result["concluded"].pop("warnings")
                 self.result["notes"] += self.result["concluded"].pop("notes")
-        self.result["seconds"] = time.time() - self.begin
-        return self.result
 
     def _featurize(self):
         options, place = self.job["featurize"], self.job["features"]

@@ -12,9 +12,9 @@ import time
 import pyarrow as pa
 
 # Failures that another attempt cannot mend: they end the job at once, with their own words.
-FINAL = ("usage", "not_found", "permission", "exists", "format", "mismatch", "unavailable")
+FINAL = ("usage", "not-found", "permission", "exists", "format", "mismatch", "unavailable")
 
-_worker = None  # (job, Worker): one engine per Python worker, kept between tasks
+_worker = None  # (job, Worker, threads): one engine per Python worker, kept between tasks
 
 
 def _unpacked(archive, sha256):
