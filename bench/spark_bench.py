@@ -101,7 +101,7 @@ def spark_words(master, *conf):
 
 
 def spark_env(**more):
-    return {**os.environ, "POMONA_PYTHON": str(SPARK), **{key: str(value) for key, value in more.items()}}
+    return {**os.environ, "POMONA_PYTHON": str(SPARK), "PYSPARK_PYTHON": str(SPARK), **{key: str(value) for key, value in more.items()}}
 
 
 def record(dest):
@@ -149,7 +149,7 @@ def bench_featurize(options, work):
     script = work / "original.py"
     script.write_text(ORIGINAL)
     few, many = 128, options.original
-    done = run([SPARK, script, photos, work / "original", site, few, many])
+    done = run([SPARK, script, photos, work / "original", site, few, many], env=spark_env())
     original = json.loads(done.stdout.strip().splitlines()[-1])
     say("original_photos_per_second", original["rate"], "photos/s",
         f"{many} photos in {original['seconds'][1]:.1f} s, less {few} in {original['seconds'][0]:.1f} s")
@@ -210,7 +210,7 @@ def ours_pca(source, work, k, memory):
 def theirs_pca(source, work, k, memory, code=0):
     script = work / "mllib.py"
     script.write_text(MLLIB)
-    return run([SPARK, script, source, k, memory], code=code)
+    return run([SPARK, script, source, k, memory], env=spark_env(), code=code)
 
 
 def bench_pca(options, work):
