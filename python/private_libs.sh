@@ -16,8 +16,11 @@ copy() {  # copy FROM-NAME OUR-NAME [patchelf options]
 
 copy libtbb.so.12 libpomona_tbb.so.12
 copy libtbbmalloc.so.2 libpomona_tbbmalloc.so.2
-# It names neither the C++ runtime nor its threading layer, for whoever links it does.
+# These name neither the C++ runtime nor each other, for whoever links one links all.
 copy libonedal_core.so.4 libpomona_onedal_core.so.4 \
   --add-needed libstdc++.so.6 --add-needed libpomona_onedal_thread.so.4
 copy libonedal_thread.so.4 libpomona_onedal_thread.so.4 \
   --replace-needed libtbb.so.12 libpomona_tbb.so.12 --replace-needed libtbbmalloc.so.2 libpomona_tbbmalloc.so.2
+copy libonedal.so.4 libpomona_onedal.so.4 \
+  --add-needed libstdc++.so.6 --add-needed libpomona_onedal_core.so.4 --add-needed libpomona_onedal_parameters.so.4
+copy libonedal_parameters.so.4 libpomona_onedal_parameters.so.4 --replace-needed libonedal.so.4 libpomona_onedal.so.4

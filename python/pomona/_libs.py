@@ -14,7 +14,7 @@ _WANTED = (
     ("openvino", "libs", ("libopenvino.so.",)),
     ("pyarrow", "", ("libarrow.so.", "libparquet.so.", "libarrow_s3.so.")),
 )
-_PRIVATE = "libpomona_onedal_core.so.4"
+_PRIVATE = ("libpomona_onedal_core.so.4", "libpomona_onedal.so.4")
 
 
 def folder_of(package: str) -> pathlib.Path:
@@ -60,4 +60,5 @@ def preload() -> None:
                 raise ImportError(f"{folder} holds no {start}*: this version of {package} is not the one that pomona "
                                   "was built for; pip install --force-reinstall pomona brings the right one")
             _open(found[0])
-    _open(private_folder() / _PRIVATE)
+    for name in _PRIVATE:
+        _open(private_folder() / name)
