@@ -8,10 +8,8 @@ import subprocess
 import tarfile
 
 import pytest
+from places import BUILD, SHARED
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-BUILD = pathlib.Path(os.environ.get("POMONA_BUILD", ROOT / "build"))
-SHARED = pathlib.Path(os.environ.get("POMONA_SHARED", ROOT.parent / "shared" / "data"))
 
 FRUITS360 = {
     "Training.tar": "2ab77bbfacd3d3bbdedd0aeb2151477ea289ade37931f41132aa177ad8453a61",

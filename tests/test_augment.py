@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from conftest import BUILD
+from places import BUILD
 
 TOOL = BUILD / "bin" / "pomona-augment-tool"
 FRUITS = ("apple", "banana", "orange")

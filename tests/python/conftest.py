@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The package as it stands in the build folder, and what its tests share."""
 import os
-import pathlib
 import sys
 
 import pytest
+from places import PACKAGE
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-PACKAGE = pathlib.Path(os.environ.get("POMONA_BUILD", ROOT / "build")) / "python"
-sys.path[:0] = [str(PACKAGE), str(ROOT / "tests")]
+sys.path.insert(0, str(PACKAGE))
 # Processes that tests start find it too.
 os.environ["PYTHONPATH"] = os.pathsep.join([str(PACKAGE), *filter(None, [os.environ.get("PYTHONPATH")])])
 

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pytest
 from engine_support import small, vectors
 from PIL import Image
+from places import PACKAGE
 
 import pomona
 
@@ -21,8 +22,6 @@ import pomona
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory, photos, small_network):
     """What the command writes for the same photos."""
-    from conftest import PACKAGE
-
     command = os.environ.get("POMONA_BIN", PACKAGE.parent / "bin" / "pomona")
     dest = tmp_path_factory.mktemp("command") / "features"
     source = pathlib.Path(photos[0]).parents[1]

@@ -54,6 +54,13 @@ class Server:
         assert status >= 400 and len(error["message"]) > 10
         return status, error["code"]
 
+    def kserve_error(self, path, data=None, **more):
+        """Status of a refusal in the form of KServe's protocol."""
+        status, _, body = self.ask(path, data, **more)
+        told = json.loads(body)
+        assert status >= 400 and list(told) == ["error"] and isinstance(told["error"], str) and len(told["error"]) > 10
+        return status
+
     def raw(self, sent, timeout=10, half_close=False):
         """What comes back for bytes as they are, until the server closes the connection."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=timeout) as wire:
@@ -96,15 +103,6 @@ class Server:
                 raise AssertionError("the server did not end: " + self.said())
         self.process.stdout.close()
         return self.process.returncode
-
-
-def multipart(parts, boundary="sEpArAtOr"):
-    """parts: (name, filename or None, bytes). (Content-Type, body)"""
-    body = b""
-    for name, filename, data in parts:
-        file = f'; filename="{filename}"' if filename else ""
-        body += f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"{file}\r\n\r\n'.encode() + data + b"\r\n"
-    return f"multipart/form-data; boundary={boundary}", body + f"--{boundary}--\r\n".encode()
 
 
 @pytest.fixture(scope="session")

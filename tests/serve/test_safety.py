@@ -11,7 +11,7 @@ import zlib
 
 import pytest
 
-from conftest import multipart
+from multipart_body import multipart
 
 
 def status_of(answer):
@@ -214,6 +214,33 @@ def test_rate_limit_per_client(serve):
     assert own.ask("/v2/health/ready")[0] == 200, "probes are not counted"
     time.sleep(0.7)
     assert own.ask("/v1/models")[0] == 200
+
+
+def test_only_a_trusted_proxy_says_who_asks(pomona, model, serve, tmp_path):
+    def codes(own, *clients):
+        return [own.ask("/v1/models", headers={"X-Forwarded-For": client} if client else None)[0] for client in clients]
+
+    own = serve("--rate", "0.01", "--burst", "2", "--trusted-proxy", "127.0.0.0/8,10.0.0.0/8", "--access-log", tmp_path / "log",
+                "--max-connections-per-client", "3")
+    assert codes(own, *["198.51.100.1"] * 3, "198.51.100.2") == [200, 200, 429, 200]
+    # What a client writes itself stands before what the proxy adds, and changes nothing.
+    assert codes(own, "203.0.113.5, 198.51.100.1", "198.51.100.1, 10.0.0.3") == [429, 429]
+    assert codes(own, "2001:db8::1", "2001:db8::2", "2001:db8::3") == [200, 200, 429], "a /64 is one client"
+    assert codes(own, None, "nobody", "198.51.100.2, nobody") == [200, 200, 429], "then the proxy is the client"
+    # Many clients come over a proxy's connections.
+    wires = [socket.create_connection(("127.0.0.1", own.port), timeout=5) for _ in range(8)]
+    wires[-1].sendall(b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert status_of(wires[-1].recv(65536)) == 200
+    for wire in wires:
+        wire.close()
+    logged = [json.loads(line)["client"] for line in (tmp_path / "log").read_text().splitlines()]
+    assert logged[:6] == ["198.51.100.1"] * 3 + ["198.51.100.2"] + ["198.51.100.1"] * 2 and "127.0.0.1" in logged
+
+    # Without the option the header is a client's own words.
+    alone = serve("--rate", "0.01", "--burst", "2")
+    assert codes(alone, "198.51.100.1", "198.51.100.2", "198.51.100.3") == [200, 200, 429]
+    said = pomona("serve", model, "--port", "0", "--trusted-proxy", "10.0.0.0/40", code=2).stderr.decode()
+    assert "10.0.0.0/40" in said and "range of addresses" in said
 
 
 def test_cors_is_off_unless_named(server, serve):
