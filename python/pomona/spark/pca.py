@@ -10,14 +10,16 @@ from pyspark.ml import Estimator, Model
 from pyspark.ml.param import Param, Params, TypeConverters
 from pyspark.ml.util import (DefaultParamsReadable, DefaultParamsReader, DefaultParamsWritable, DefaultParamsWriter,
                              MLReadable, MLReader, MLWritable, MLWriter)
-from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from . import columns, stages
 
 FAN_IN = 8  # moments joined by one task
 ROWS = 1024  # rows added to the moments at a time: fixed, so that Spark's batch size changes no bit
-TASKS_PER_CORE = 4  # partitions beyond that are joined before they make moments, which are d^2 / 2 doubles each
+# Partitions beyond the larger of these are joined before they make moments, which are d^2 / 2 doubles each. A cluster that
+# grows on demand may have few cores yet.
+TASKS_PER_CORE = 4
+LEAST_PARTITIONS = 256
 
 
 class _PcaParams(stages.HasInputOutput, stages.HasVectors):
@@ -182,11 +184,10 @@ def moments(dataset, column):
     import pomona
 
     stages.field(dataset, column, "PCA")
-    vectors = dataset.select(stages.as_lists(dataset, column).alias("x")).where(F.col("x").isNotNull())
-    context = dataset.sparkSession.sparkContext
-    most = max(TASKS_PER_CORE * context.defaultParallelism, 1)
-    if vectors.rdd.getNumPartitions() > most:
-        vectors = vectors.coalesce(most)
+    vectors = dataset.select(stages.as_lists(dataset, column).alias("x")).where("x IS NOT NULL")
+    # Not more partitions than are useful; fewer stay as they are.
+    cores = dataset.sparkSession.sparkContext.defaultParallelism
+    vectors = vectors.coalesce(max(TASKS_PER_CORE * cores, LEAST_PARTITIONS))
     parts = vectors.mapInArrow(PartitionMoments(column), "part int, moments binary").rdd.map(tuple)
     count = parts.getNumPartitions()
     while count > 1:

@@ -45,7 +45,7 @@ def ship_network(context, options: dict) -> dict:
                 info.size = len(extra["text"].encode())
                 tar.addfile(info, io.BytesIO(extra["text"].encode()))
         sha256 = hashlib.sha256(text.getbuffer()).hexdigest()
-        name = f"pomona-{sha256[:16]}.tar"
+        name = f"pomona-{sha256[:16]}.network"  # Spark would unpack a .tar by itself, beside our own copy
         _add_file(context, name, text.getbuffer())
         _shipped[key] = {"network": plan["network"], "archive": name, "sha256": sha256}
     return _shipped[key]

@@ -123,6 +123,11 @@ def field(dataset, name, of):
     raise ValueError(f"{of}: there is no column {name!r}; there are {', '.join(dataset.columns)}")
 
 
+def column(name):
+    """The column of that very name: a dot in it is no path."""
+    return F.col("`" + name.replace("`", "``") + "`")
+
+
 def check_new(dataset, names, of):
     """ValueError where a column that is to be added is there already."""
     for name in names:
@@ -143,8 +148,8 @@ def is_photo(kind) -> bool:
 def as_lists(dataset, name):
     """The column as array<float>, whether it holds lists or Spark ML vectors."""
     if isinstance(dataset.schema[name].dataType, VectorUDT):
-        return F.when(F.col(name).isNotNull(), vector_to_array(F.col(name), "float32"))
-    return F.col(name).cast("array<float>")
+        return F.when(column(name).isNotNull(), vector_to_array(column(name), "float32"))
+    return column(name).cast("array<float>")
 
 
 def map_rows(dataset, function, added, drop=None):
@@ -159,12 +164,12 @@ def map_rows(dataset, function, added, drop=None):
                          "apply this stage before the one that makes it")
     order = [name for name in dataset.columns if name != drop]
     for name in vectors:
-        dataset = dataset.withColumn(name, F.udf(_vector_fields, VECTOR_FIELDS)(F.col(name)))
+        dataset = dataset.withColumn(name, F.udf(_vector_fields, VECTOR_FIELDS)(column(name)))
     schema = T.StructType([f for f in dataset.schema.fields if f.name != drop] + added)
     mapped = dataset.mapInArrow(function, schema)
     for name in vectors:
-        mapped = mapped.withColumn(name, F.udf(_vector_of, VectorUDT())(F.col(name)))
-    return mapped.select([F.col(f"`{name}`") for name in order] + [F.col(f"`{f.name}`") for f in added])
+        mapped = mapped.withColumn(name, F.udf(_vector_of, VectorUDT())(column(name)))
+    return mapped.select([column(name) for name in order + [f.name for f in added]])
 
 
 def map_lists(dataset, function, added):
@@ -189,7 +194,7 @@ def _vector_of(fields):
 
 def to_vectors(dataset, name):
     """The column as Spark ML vectors; null stays null."""
-    vector = F.when(F.col(name).isNotNull(), array_to_vector(F.col(name).cast("array<double>")))
+    vector = F.when(column(name).isNotNull(), array_to_vector(column(name).cast("array<double>")))
     return dataset.withColumn(name, vector)
 
 
@@ -198,10 +203,13 @@ def warn_of_large_batches(dataset, kind):
     if isinstance(kind, T.StringType):
         return
     conf = dataset.sparkSession.conf
-    if conf.get("spark.sql.execution.arrow.maxBytesPerBatch", None) is None and int(
-            conf.get("spark.sql.execution.arrow.maxRecordsPerBatch", "10000")) > 1000:
+    try:
+        bytes_bounded = 0 < int(conf.get("spark.sql.execution.arrow.maxBytesPerBatch")) <= 1 << 30
+    except Exception:  # a Spark that does not know the setting
+        bytes_bounded = False
+    if not bytes_bounded and int(conf.get("spark.sql.execution.arrow.maxRecordsPerBatch")) > 1000:
         warnings.warn("photos travel in Arrow batches of up to spark.sql.execution.arrow.maxRecordsPerBatch = 10000 rows: "
-                      "spark.conf.set('spark.sql.execution.arrow.maxRecordsPerBatch', 64) keeps memory small", stacklevel=4)
+                      "spark.conf.set('spark.sql.execution.arrow.maxRecordsPerBatch', 64) keeps memory small", stacklevel=5)
 
 
 def write_bytes(spark, path, data):
