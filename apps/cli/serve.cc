@@ -22,6 +22,7 @@ struct Flags {
   std::optional<std::string> max_body;
   std::optional<std::string> max_body_memory;
   std::string open_scopes;
+  std::string trusted_proxies;
   std::optional<double> rate;
   double header_seconds = 10;
   double body_seconds = 60;
@@ -82,7 +83,10 @@ int run_serve(Flags& flags, const Context& context) {
   options.patience = from_seconds(flags.patience_seconds);
   options.purge_every = from_seconds(flags.purge_seconds);
   options.retention = std::chrono::hours(24 * flags.retention_days);
-  options.rate = flags.rate.value_or(is_loopback(options.http.address) ? 0 : kPublicRate);
+  options.http.proxies = server::TrustedProxies::parse(flags.trusted_proxies);
+  // Behind a proxy others ask though the address is this machine's own.
+  const bool own_only = is_loopback(options.http.address) && options.http.proxies.empty();
+  options.rate = flags.rate.value_or(own_only ? 0 : kPublicRate);
   options.open_scopes = server::parse_scopes(flags.open_scopes);
   options.log_addresses = !flags.short_addresses;
   options.page = !flags.no_page;
@@ -146,11 +150,14 @@ void add_serve(CLI::App& app, Action& action) {
                    "Scopes that need no token all the same: classify,contribute")
       ->group(access);
   verb->add_option("--rate", flags->rate,
-                   "Requests a second of one client; 0 = any; default 30, on 127.0.0.1 any")
+                   "Requests a second of one client; 0 = any; default 30, on 127.0.0.1 without a proxy any")
       ->check(CLI::Range(0.0, 1e6))
       ->group(access);
   verb->add_option("--burst", options.burst, "Requests of one client at once; default four seconds' worth")
       ->check(CLI::Range(1.0, 1e6))
+      ->group(access);
+  verb->add_option("--trusted-proxy", flags->trusted_proxies,
+                   "Proxies whose X-Forwarded-For says who asks: CIDR[,CIDR], as 127.0.0.1 or 10.0.0.0/8")
       ->group(access);
   verb->add_option("--access-log", options.access_log, "File for one JSON line a request; - = standard error")
       ->group(access);

@@ -568,7 +568,8 @@ struct HttpServer::Impl {
       own_tls = tls;
       const auto known = clients.find(client);
       all_full = sessions.size() - refusals >= static_cast<std::size_t>(options.max_connections);
-      client_full = known != clients.end() && known->second >= options.max_connections_per_client;
+      client_full = known != clients.end() && known->second >= options.max_connections_per_client &&
+                    !options.proxies.contains(client);
       if (all_full || client_full) {
         if (own_tls || refusals >= kRefusals) {
           all_full ? shared.site.event("refused_total") : shared.site.event("refused_client");

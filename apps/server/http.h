@@ -9,6 +9,7 @@
 #include <string>
 
 #include "message.h"
+#include "proxies.h"
 
 namespace pomona::server {
 
@@ -21,7 +22,8 @@ struct HttpOptions {
   std::size_t max_header = 16u << 10;        // bytes, request line included
   std::size_t max_body_memory = 512u << 20;  // bytes of all bodies held at once
   int max_connections = 512;
-  int max_connections_per_client = 64;
+  int max_connections_per_client = 64;               // trusted proxies excepted: they are many clients
+  TrustedProxies proxies;                            // whose X-Forwarded-For says who asks
   std::chrono::milliseconds header_timeout{10'000};  // from the first byte (or TLS) to the blank line
   std::chrono::milliseconds body_timeout{60'000};    // for the whole body
   std::chrono::milliseconds idle_timeout{60'000};    // between requests

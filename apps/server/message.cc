@@ -43,7 +43,15 @@ std::optional<std::string_view> Request::parameter(std::string_view name) const 
 Response error_response(int status, std::string_view code, std::string_view message) {
   Response response;
   response.status = status;
+  response.error = message;
   const nlohmann::json body = {{"error", {{"code", code}, {"message", message}}}};
+  response.body = body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  return response;
+}
+
+Response in_kserve_form(Response response) {
+  if (response.error.empty()) return response;
+  const nlohmann::json body = {{"error", response.error}};
   response.body = body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
   return response;
 }

@@ -40,13 +40,16 @@ struct Response {
   std::string_view fixed;
   std::shared_ptr<const void> keep;
   bool close = false;  // end the connection after it
+  std::string error;   // the sentence, where this is an error_response()
 
   std::string_view bytes() const { return fixed.empty() ? std::string_view(body) : fixed; }
 };
 
 // {"error": {"code": code, "message": message}}
 Response error_response(int status, std::string_view code, std::string_view message);
-// The same with Retry-After, in seconds.
+// An error in the form of KServe's protocol, {"error": message}; what is no error_response() stays as it is.
+Response in_kserve_form(Response response);
+// error_response() with Retry-After, in seconds.
 Response busy_response(int status, std::string_view code, std::string_view message, int retry_after);
 
 // "Not Found" for 404.

@@ -142,6 +142,7 @@ class Server final : public Site {
 
   // Site.
   std::optional<Response> admit(Request& head, std::size_t& body_limit) override {
+    head.client = options_.http.proxies.client(head);
     const bool preflight = head.method == "OPTIONS" && !options_.cors.empty();
     Match match = router_.find(head.method, head.path);
     if (match.route != nullptr) head.route = match.route->pattern;
@@ -211,6 +212,10 @@ class Server final : public Site {
   }
 
   void decorate(const Request* request, Response& response) override {
+    // Clients of KServe's protocol know its own form of errors only, whoever of us refuses.
+    if (request != nullptr && (request->path == "/v2" || request->path.starts_with("/v2/"))) {
+      response = in_kserve_form(std::move(response));
+    }
     auto& headers = response.headers;
     headers.emplace_back("X-Content-Type-Options", "nosniff");
     headers.emplace_back("Referrer-Policy", "no-referrer");

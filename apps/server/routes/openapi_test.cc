@@ -77,6 +77,20 @@ TEST_F(OpenApi, SaysWhichScopeEachRouteNeeds) {
   }
 }
 
+TEST_F(OpenApi, ErrorsOfKServesRoutesHaveItsForm) {
+  for (const auto& [path, item] : document_["paths"].items()) {
+    for (const auto& [method, operation] : item.items()) {
+      if (method == "parameters") continue;
+      for (const auto& [status, response] : operation.at("responses").items()) {
+        const std::string kind = response.value("$ref", "");
+        if (kind.empty()) continue;
+        EXPECT_EQ(kind.starts_with("#/components/responses/KServe"), path.starts_with("/v2"))
+            << path << status;
+      }
+    }
+  }
+}
+
 TEST_F(OpenApi, ReferencesLeadSomewhere) {
   const std::function<void(const json&)> walk = [&](const json& value) {
     if (value.is_object() && value.contains("$ref")) {
