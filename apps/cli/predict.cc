@@ -133,19 +133,20 @@ class TablePrinter {
   std::vector<Target> targets_;
 };
 
-double rounded(float value) {
-  return std::stod(fmt::format("{:.6g}", static_cast<double>(value)));
+// The fewest digits that say the float32 exactly, as the server writes it.
+double shortest(float value) {
+  return std::stod(fmt::format("{}", value));
 }
 
 json answer_json(const Target& target, const Prediction& answer, std::size_t t, int top) {
   const auto& labels = target.classifier.labels;
   json out = {{"label", labels[static_cast<std::size_t>(answer.targets[t].best)]},
-              {"probability", rounded(answer.targets[t].probability)},
+              {"probability", shortest(answer.targets[t].probability)},
               {"confident", answer.targets[t].confident}};
   out["top"] = json::array();
   for (const auto& [index, probability] : answer.top(t, static_cast<std::size_t>(top))) {
     out["top"].push_back(
-        {{"label", labels[static_cast<std::size_t>(index)]}, {"probability", rounded(probability)}});
+        {{"label", labels[static_cast<std::size_t>(index)]}, {"probability", shortest(probability)}});
   }
   return out;
 }
@@ -161,7 +162,7 @@ class JsonPrinter {
     if (photo.answer) {
       line = answer_json(targets_.front(), *photo.answer, 0, top_);
       line["unknown"] = photo.answer->unknown;
-      if (photo.answer->distance) line["distance"] = rounded(*photo.answer->distance);
+      if (photo.answer->distance) line["distance"] = shortest(*photo.answer->distance);
       line["width"] = photo.info.width;
       line["height"] = photo.info.height;
       for (std::size_t t = 1; t < targets_.size(); ++t) {
