@@ -65,9 +65,11 @@ export class EdgeClassifier implements Classifier {
     return { ...decided, unknown: decided.unknown || answer.unknown, distance: answer.distance, reduced: result.reduced };
   }
 
-  // Features and pixels as the network sees them, for tests and benchmarks.
-  async features(photo: Blob): Promise<EdgeResult> {
-    return (await this.send({ kind: "features", photo }))!;
+  // Features and pixels as the network sees them, and this device's answer: `pomona.classifier.features(blob)` in the
+  // console, for tests and benchmarks.
+  async features(photo: Blob): Promise<EdgeResult & { answer: Answer }> {
+    const result = (await this.send({ kind: "features", photo }))!;
+    return { ...result, answer: this.judge(result) };
   }
 
   async similar(): Promise<SimilarPhoto[]> {
