@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from places import BUILD, ROOT
+from places import PACKAGE, ROOT
 
 sys.path[:0] = [str(ROOT / "tests" / "page"), str(ROOT / "bench")]
 import edge_bench  # noqa: E402
