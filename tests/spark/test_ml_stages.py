@@ -98,6 +98,13 @@ def test_errors_name_the_photo_or_the_option(done):
     assert "either k or variance" in said["no_k"]
 
 
+def test_params_by_name_and_a_warning_before_memory_runs_out(done):
+    file, top, batch, explained = done.said["params"]
+    assert file.endswith("model.onnx") and (top, batch) == (5, 4) and "raise" in explained
+    # Once, for bytes, not for paths; Spark 4.3 bounds batches by bytes and needs none.
+    assert len(done.said["warned"]) == (1 if done.said["version"].startswith("3.5") else 0)
+
+
 def test_pca_is_that_of_the_command_whatever_the_partitions(done, pomona, tmp_path):
     said = done.said
     assert said["same_partitions_same_bits"] and said["pca_loaded"] and said["from_file"]

@@ -41,23 +41,21 @@ class ModelTransformer(Transformer, stages.HasInputOutput, stages.HasErrors, sta
     top = Param(Params._dummy(), "top", "classes per target to list", TypeConverters.toInt)
 
     @keyword_only
-    def _keywords(self, *, inputCol="content", outputCol="prediction", errorCol="error", onError="null", top=3,
+    def setParams(self, *, modelFile=None, inputCol="content", outputCol="prediction", errorCol="error", onError="null", top=3,
                   precision="auto", batch=8, threads=0):
-        self._set(**self._input_kwargs)
+        """Sets any params by name."""
+        if "modelFile" in self._input_kwargs:
+            self._data = None
+        return self._set(**self._input_kwargs)
 
     def __init__(self, modelFile=None, **params):
         super().__init__()
         self._setDefault(inputCol="content", outputCol="prediction", errorCol="error", onError="null", top=3,
                          precision="auto", batch=8, threads=0)
         self._data = None  # the file's bytes, where load() brought them
-        self._keywords(**params)
         if modelFile is not None:
-            self._set(modelFile=os.fspath(modelFile))
-
-    def setParams(self, **params):
-        """Sets any params by name."""
-        self._keywords(**params)
-        return self
+            params["modelFile"] = os.fspath(modelFile)
+        self.setParams(**params)
 
     def getModelFile(self):
         return self.getOrDefault(self.modelFile)

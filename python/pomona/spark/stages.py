@@ -204,10 +204,11 @@ def warn_of_large_batches(dataset, kind):
         return
     conf = dataset.sparkSession.conf
     try:
-        bytes_bounded = 0 < int(conf.get("spark.sql.execution.arrow.maxBytesPerBatch")) <= 1 << 30
-    except Exception:  # a Spark that does not know the setting
-        bytes_bounded = False
-    if not bytes_bounded and int(conf.get("spark.sql.execution.arrow.maxRecordsPerBatch")) > 1000:
+        conf.get("spark.sql.execution.arrow.maxBytesPerBatch")
+        return  # a Spark that bounds batches by bytes, below 2 GB
+    except Exception:  # SQL_CONF_NOT_FOUND, of a class that differs by version
+        pass
+    if int(conf.get("spark.sql.execution.arrow.maxRecordsPerBatch")) > 1000:
         warnings.warn("photos travel in Arrow batches of up to spark.sql.execution.arrow.maxRecordsPerBatch = 10000 rows: "
                       "spark.conf.set('spark.sql.execution.arrow.maxRecordsPerBatch', 64) keeps memory small", stacklevel=5)
 

@@ -4,6 +4,7 @@ test looks at is written there; what only a session can see is printed as one li
 import json
 import pathlib
 import sys
+import warnings
 
 import numpy as np
 from pyspark.ml import Pipeline, PipelineModel
@@ -117,6 +118,18 @@ second = PipelineModel.load(str(out / "fitted")).transform(labelled).select(
     "path", "label", "prediction", "probability").sort("path").collect()
 said["pipeline_same"] = first == second
 said["accuracy"] = sum(r.label == r.prediction for r in first) / len(first)
+
+# Params by name, and a warning where batches would be large.
+set_by_name = ModelTransformer().setParams(modelFile=str(work / "model.onnx"), top=5)
+said["params"] = [set_by_name.getModelFile(), set_by_name.getOrDefault("top"),
+                  featurizer.setParams(batch=4).getBatch(), featurizer.explainParam("onError")]
+spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", 10000)
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    featurizer.transform(photos)
+    featurizer.copy().setInputCol("path").transform(photos)
+said["warned"] = [str(w.message) for w in caught if "maxRecordsPerBatch" in str(w.message)]
+spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", 16)
 
 # Answers of a model file, of photos and of features; saved with the file inside.
 model = ModelTransformer(str(work / "model.onnx"), top=2)
