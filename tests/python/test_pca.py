@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """pomona.PCA against scikit-learn's; mergeable moments; files and pickles."""
+import os
+import pathlib
 import pickle
+import subprocess
 
 import numpy as np
 import pytest
+from engine_support import small, vectors
+from places import BUILD
 from sklearn.base import clone
 from sklearn.decomposition import PCA as Oracle
 from sklearn.linear_model import LogisticRegression
@@ -73,6 +78,18 @@ def test_files_and_pickles(x, tmp_path):
     with pytest.raises(pomona.Error) as caught:
         pomona.PCA.deserialize(bytes(damaged))
     assert caught.value.code == "format"
+
+
+def test_the_command_applies_what_python_fitted(photos, small_network, tmp_path):
+    command = os.environ.get("POMONA_BIN", BUILD / "bin" / "pomona")
+    folder = pathlib.Path(photos[0]).parents[1]
+    subprocess.run([command, "featurize", folder, tmp_path / "features", *small(small_network)], check=True)
+    features = vectors(tmp_path / "features")
+    fitted = pomona.PCA(4).fit(features)
+    fitted.save(tmp_path / "pca.bin")
+    subprocess.run([command, "reduce", tmp_path / "features", tmp_path / "reduced", "--pca", tmp_path / "pca.bin", "-q"],
+                   check=True)
+    assert vectors(tmp_path / "reduced", "components").tobytes() == fitted.transform(features).tobytes()
 
 
 @pytest.mark.parametrize("n_components, bad, says", [

@@ -170,7 +170,7 @@ class StandaloneCluster(SparkPlace):
         try:
             with urllib.request.urlopen(f"{self.ui}/json/", timeout=5) as page:
                 return json.load(page)
-        except OSError:
+        except (OSError, ValueError):  # ValueError: a page, not JSON, while the master starts
             return {}
 
     def executors(self):

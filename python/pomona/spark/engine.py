@@ -99,7 +99,7 @@ class Engine:
     def _ship(self):
         self.shipment = json.loads(cluster.plan_shipment(self.text))
         self.folder = tempfile.mkdtemp(prefix="pomona-")
-        path = os.path.join(self.folder, f"pomona-{self.id}.tar")
+        path = os.path.join(self.folder, f"pomona-{self.id}.shipment")  # Spark would unpack a .tar by itself
         with tarfile.open(path, "w", dereference=True) as tar:
             for file in self.shipment.pop("files"):
                 tar.add(file["path"], file["name"])

@@ -97,7 +97,9 @@ Pca saved_pca(const DatasetReader& features, const ReduceOptions& options, const
                                           std::to_string(features.schema().d));
   }
   const nlohmann::json ours = of_run(features, "fingerprint");
-  const nlohmann::json theirs = pca.record.value("fingerprint", nlohmann::json());
+  // A PCA that was fitted from Python may have no record.
+  const nlohmann::json theirs =
+      pca.record.is_object() ? pca.record.value("fingerprint", nlohmann::json()) : nlohmann::json();
   if (ours.is_object() && theirs.is_object()) {
     const auto warning = require_same(fingerprint_from_json(ours), place, fingerprint_from_json(theirs),
                                       *options.pca, options.strict);
