@@ -21,6 +21,7 @@ else
   setup/versitygw.sh
   setup/stores.sh
   setup/spark.sh
+  setup/delta.sh || say "Delta is not there: its test will be skipped"
   setup/hadoop.sh || say "HDFS and YARN are not there: their tests will be skipped"
   setup/deploy.sh
   marks='slow'
