@@ -44,12 +44,11 @@ void add_check(CLI::App& app, Action& action);
 void add_export(CLI::App& app, Action& action);
 void add_predict(CLI::App& app, Action& action);
 void add_cluster(CLI::App& app, Action& action);
+void add_package(CLI::App& app, Action& action);
 void add_similar(CLI::App& app, Action& action);
 void add_serve(CLI::App& app, Action& action);
 void add_tokens(CLI::App& app, Action& action);
 void add_contributions(CLI::App& app, Action& action);
-void add_serve(CLI::App& app, Action& action);
-void add_tokens(CLI::App& app, Action& action);
 void add_purge(CLI::App& app, Action& action);
 void add_doctor(CLI::App& app, Action& action);
 

@@ -14,6 +14,7 @@ int main(int argc, char** argv) {
                                       pomona::cli::add_export,
                                       pomona::cli::add_similar,
                                       pomona::cli::add_cluster,
+                                      pomona::cli::add_package,
                                       pomona::cli::add_serve,
                                       pomona::cli::add_tokens,
                                       pomona::cli::add_report,

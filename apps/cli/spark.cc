@@ -2,94 +2,22 @@
 #include "spark.h"
 
 #include <fmt/core.h>
-#include <spawn.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <cerrno>
-#include <csignal>
-#include <cstdlib>
-#include <cstring>
 #include <filesystem>
-#include <stop_token>
 
 #include "common.h"
 #include "pomona/base/error.h"
 #include "pomona/base/paths.h"
 #include "pomona/base/text.h"
 #include "pomona/pipeline/scratch_folder.h"
-
-extern char** environ;
+#include "python_program.h"
 
 namespace pomona::cli {
 namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
-
-fs::path own_folder() {
-  std::error_code ignored;
-  return fs::read_symlink("/proc/self/exe", ignored).parent_path();
-}
-
-// POMONA_PYTHON; else the interpreter beside the command (an environment it was installed into); else
-// python3.
-std::string python() {
-  if (const char* named = std::getenv("POMONA_PYTHON"); named != nullptr && *named != '\0') return named;
-  const fs::path beside = own_folder() / "python3";
-  return fs::exists(beside) ? beside.string() : "python3";
-}
-
-// The environment of the driver: with the package of a build folder on its path, where we run from one.
-std::vector<std::string> driver_environment() {
-  std::vector<std::string> variables;
-  std::string path;
-  for (char** one = environ; *one != nullptr; ++one) {
-    const std::string variable = *one;
-    if (variable.starts_with("PYTHONPATH=")) {
-      path = variable.substr(11);
-    } else {
-      variables.push_back(variable);
-    }
-  }
-  const fs::path package = (own_folder() / ".." / "python").lexically_normal();
-  if (fs::exists(package / "pomona")) path = package.string() + (path.empty() ? "" : ":" + path);
-  if (!path.empty()) variables.push_back("PYTHONPATH=" + path);
-  return variables;
-}
-
-std::vector<char*> pointers(std::vector<std::string>& words) {
-  std::vector<char*> all;
-  for (std::string& word : words) all.push_back(word.data());
-  all.push_back(nullptr);
-  return all;
-}
-
-// Runs a program to its end; a stop is passed on as SIGTERM. Its exit code, or 128 + signal.
-int run_program(std::vector<std::string> words, std::vector<std::string> variables,
-                const std::stop_token& stop) {
-  posix_spawnattr_t attributes;
-  posix_spawnattr_init(&attributes);
-  // Our signals are blocked for a thread of ours to take; the program must see its own.
-  sigset_t none;
-  sigemptyset(&none);
-  posix_spawnattr_setsigmask(&attributes, &none);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
-  pid_t pid = 0;
-  const int failed = posix_spawnp(&pid, words.front().c_str(), nullptr, &attributes, pointers(words).data(),
-                                  pointers(variables).data());
-  posix_spawnattr_destroy(&attributes);
-  if (failed != 0) {
-    throw Error(ErrorCode::kUnavailable, "cannot start " + words.front() + ": " + std::strerror(failed) +
-                                             ". POMONA_PYTHON names the Python that has PySpark and pomona.");
-  }
-  const std::stop_callback forward(stop, [pid] { kill(pid, SIGTERM); });
-  int status = 0;
-  while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-  }
-  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-}
 
 json conf_of(const std::vector<std::string>& words) {
   json conf = json::object();
@@ -146,6 +74,9 @@ void add_engine_flags(CLI::App& app, EngineFlags& flags) {
                  "Spark: tasks per stage at the most; default: one per part")
       ->check(CLI::Range(1, 1'000'000))
       ->group("Engine");
+  app.add_option("--archives", flags.archives,
+                 "Spark: FILE#NAME, what `pomona package` made; executors unpack it and run its Python")
+      ->group("Engine");
   app.add_option("--spark-conf", flags.conf, "Spark: key=value of its configuration; may be repeated")
       ->group("Engine");
 }
@@ -161,9 +92,9 @@ int run_on_spark(const EngineFlags& flags, const cluster::Job& job, double max_r
                {"quiet", context.quiet},
                {"result", answer.string()}};
   if (flags.partitions) text["partitions"] = *flags.partitions;
+  if (!flags.archives.empty()) text["archives"] = flags.archives;
   write_file_atomically(order, text.dump());
-  const int code = run_program({python(), "-m", "pomona.spark.launch", order.string()}, driver_environment(),
-                               context.stop);
+  const int code = run_python("pomona.spark.launch", {order.string()}, context.stop);
   if (code != 0) return code;
 
   const json result = json::parse(read_file(answer));

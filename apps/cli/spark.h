@@ -15,6 +15,7 @@ struct EngineFlags {
   std::string engine = "local";
   std::string master = "local[*]";
   std::optional<int> partitions;
+  std::string archives;           // FILE#NAME: the executors' environment
   std::vector<std::string> conf;  // key=value
 
   bool spark() const { return engine == "spark"; }

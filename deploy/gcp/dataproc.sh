@@ -35,7 +35,9 @@ case $verb in
     ;;
   run)
     [ $# -ge 2 ] || usage
-    gcloud dataproc jobs submit pyspark "$here/run.py" --cluster "$cluster" --region "$place" -- "$@"
+    # The driver runs on the primary node, where nothing unpacks the archive again.
+    gcloud dataproc jobs submit pyspark "$here/run.py" --cluster "$cluster" --region "$place" \
+      --properties spark.pyspark.driver.python=/opt/pomona/bin/python -- "$@"
     ;;
   ui)
     gcloud compute ssh "$cluster-m" --zone "$place" --tunnel-through-iap -- -N -L 18080:localhost:18080 -L 8088:localhost:8088

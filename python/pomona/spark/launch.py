@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`python -m pomona.spark.launch JOB.json`: what `pomona ... --engine spark` starts. JOB.json holds {"job", "master",
-"partitions", "conf", "quiet", "result"}; the counts go to the file `result`."""
+"partitions", "archives", "conf", "quiet", "result"}; the counts go to the file `result`."""
+import importlib
+import importlib.util
 import json
 import os
 import pathlib
@@ -9,6 +11,47 @@ import signal
 import sys
 import threading
 import time
+
+
+CLUSTERS_OWN = ("/usr/lib/spark", "/opt/spark")  # EMR and Dataproc; images made by Spark's own recipe
+
+
+def find_pyspark():
+    """True where PySpark can be imported: it is installed, or a cluster's own Spark brings it (SPARK_HOME, EMR, Dataproc)."""
+    if importlib.util.find_spec("pyspark"):
+        return True
+    for home in filter(None, [os.environ.get("SPARK_HOME"), *CLUSTERS_OWN]):
+        python = pathlib.Path(home, "python")
+        # In Spark's own distribution Py4J lies zipped beside; in the wheel of PySpark it does, too.
+        py4j = sorted(python.glob("lib/py4j-*-src.zip"))
+        packed = python / "lib" / "pyspark.zip"
+        source = python if (python / "pyspark" / "__init__.py").exists() else packed
+        if py4j and source.exists():
+            os.environ["SPARK_HOME"] = home
+            sys.path += [str(source), str(py4j[-1])]
+            importlib.invalidate_caches()
+            return True
+    return False
+
+
+def with_archives(archives, asked):
+    """`asked`, with the environment FILE#NAME that executors unpack, and its Python."""
+    if not archives:
+        return asked
+    name = archives.partition("#")[2] or "environment"
+    return {"spark.archives": f"{archives.partition('#')[0]}#{name}", "spark.pyspark.python": f"./{name}/bin/python", **asked}
+
+
+def executors_python(master, asked, site):
+    """The Python of the executors, in Spark's own order. PySpark outside of spark-submit asks PYSPARK_PYTHON only."""
+    named = asked.get("spark.pyspark.python") or site.get("spark.pyspark.python") or os.environ.get("PYSPARK_PYTHON")
+    # In local mode nothing is unpacked: the driver's own does the work.
+    return sys.executable if not named or (master.startswith("local") and brought_along(named)) else named
+
+
+def brought_along(python):
+    """Whether it lies in an archive, which every executor unpacks into its own folder."""
+    return "/" in python and not python.startswith("/")
 
 
 def spark_defaults():
@@ -20,9 +63,9 @@ def spark_defaults():
                 if line.strip() and not line.strip().startswith("#") and re.search(r"[\s=]", line.strip()))
 
 
-def settings(master, asked, package):
-    """Configuration of the session: what the user asked for, over what the site says, over what is useful."""
-    site = spark_defaults()
+def settings(asked, site, python, package):
+    """Configuration of the session: what the user asked for, over what the site says, over what is useful. `python`: the
+    executors'."""
     ours = {"spark.ui.showConsoleProgress": "false", "spark.sql.execution.arrow.maxRecordsPerBatch": "64"}
     if not {"spark.eventLog.enabled", "spark.eventLog.dir"} & (set(site) | set(asked)):
         home = os.environ.get("POMONA_HOME")
@@ -31,8 +74,8 @@ def settings(master, asked, package):
         events = cache / "spark-events"
         events.mkdir(parents=True, exist_ok=True)
         ours.update({"spark.eventLog.enabled": "true", "spark.eventLog.dir": events.as_uri()})
-    # A package that runs from a build folder is on our path, but on nobody else's.
-    if "site-packages" not in package and "dist-packages" not in package:
+    # A package that runs from a build folder is on our path, but on nobody else's; an archive brings its own.
+    if "site-packages" not in package and "dist-packages" not in package and not brought_along(python):
         own = asked.get("spark.executorEnv.PYTHONPATH") or site.get("spark.executorEnv.PYTHONPATH")
         asked = {**asked, "spark.executorEnv.PYTHONPATH": os.pathsep.join(filter(None, [package, own]))}
     return {**{key: value for key, value in ours.items() if key not in site}, **asked}
@@ -46,22 +89,24 @@ def follow(parent):
 
 
 def main(job_file):
-    try:
-        from pyspark.sql import SparkSession
-    except ImportError:
+    if not find_pyspark():
         print(f"pomona: --engine spark needs PySpark, which {sys.executable} does not have. Type:\n"
-              f"        {sys.executable} -m pip install 'pyspark>=3.5' 'pyarrow==26.*'", file=sys.stderr)
+              f"        {sys.executable} -m pip install 'pyspark>=3.5' 'pandas<3' 'pyarrow==26.*'\n"
+              "        or, where a cluster has its own Spark, say where: SPARK_HOME=/usr/lib/spark", file=sys.stderr)
         return 1
+    from pyspark.sql import SparkSession
+
     import pomona
 
     from .engine import Engine
 
     with open(job_file, encoding="utf-8") as file:
         order = json.load(file)
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
     package = os.path.dirname(os.path.dirname(os.path.abspath(pomona.__file__)))
-    master = order["master"]
+    master, site = order["master"], spark_defaults()
+    asked = with_archives(order.get("archives"), order["conf"])
+    python = os.environ["PYSPARK_PYTHON"] = executors_python(master, asked, site)
     # Local mode gives up at the first failure of a task unless told otherwise.
     if re.fullmatch(r"local(\[[^,\]]*\])?", master):
         cores = master[6:-1] if "[" in master else "1"
@@ -77,7 +122,7 @@ def main(job_file):
     threading.Thread(target=follow, args=(os.getppid(),), daemon=True).start()
     try:
         builder = SparkSession.builder.master(master).appName(f"pomona {job['kind']} {place}")
-        for key, value in settings(master, order["conf"], package).items():
+        for key, value in settings(asked, site, python, package).items():
             builder = builder.config(key, value)
         spark = builder.getOrCreate()
         if "spark.log.level" not in order["conf"]:
