@@ -30,8 +30,9 @@ import zipfile
 
 VERSION = f"python{sys.version_info[0]}.{sys.version_info[1]}"
 SITE = f"lib/{VERSION}/site-packages"
-# What no executor opens, and what the machine that unpacks it makes again.
-UNUSED = re.compile(r"(^|/)__pycache__/|^(numpy|pandas|pyarrow)/(.*/)?tests?/|^(numpy|pyarrow)/(.*/)?include/|\.(a|pxd|pyx)$")
+# What no executor opens: tests, what compilers read, and OpenVINO's parts for devices that the engine does not use.
+UNUSED = re.compile(r"^(numpy|pandas|pyarrow)/(.*/)?tests?/|^(numpy|pyarrow|openvino)/(.*/)?include/|^pyarrow/src/|\.(a|pxd|pyx)$|"
+                    r"^openvino/libs/(libopenvino_intel_[gn]pu_plugin\.so|cache\.json)$")
 STAMP = 315532800  # 1980-01-01, the earliest a zip can say: the same content gives the same bytes
 
 
@@ -127,6 +128,9 @@ class WheelFile:
         for info in sorted(self.archive.infolist(), key=lambda one: one.filename):
             if info.is_dir() or info.filename.endswith("/RECORD"):
                 continue
+            if ".data/" in info.filename:
+                raise Refused(f"{self.file.name} holds {info.filename}, which only an installer can place: install it, and run "
+                              "the command from there")
             yield (info.filename, info.file_size, lambda name=info.filename: self.archive.read(name),
                    bool(info.external_attr >> 16 & 0o111))
 
@@ -244,7 +248,7 @@ def _tar_entry(name: str, mode: int, size: int = 0, link: str = "") -> tarfile.T
 
 def write_environment(out, parts: list, python: str) -> None:
     """The environment, as tar.gz. In order, so that the same parts give the same bytes."""
-    # Level 3: a third larger than level 9 nowhere, several times faster everywhere.
+    # A low level: half a gigabyte of libraries should not take minutes.
     with (gzip.GzipFile(filename="", mode="wb", compresslevel=3, fileobj=out, mtime=0) as packed,
           tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar):
         for name, mode, text in (
@@ -346,6 +350,8 @@ def package(target: str, output: str | None = None, wheel: str | None = None, py
     destination = pathlib.Path(output or limits.output)
     if not dry_run and not destination.absolute().parent.is_dir():
         raise Refused(f"{destination.absolute().parent} is not a folder")
+    if destination.is_dir():
+        raise Refused(f"{destination} is a folder: -o takes the file to write")
     own = own_package(wheel)
     parts = [own] if target == "databricks" else closure(own)
     note = check(target, parts)

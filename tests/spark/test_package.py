@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`pomona package`: the archive it makes is all that a cluster needs besides Python and its own Spark."""
 import base64
-import json
 import hashlib
+import json
 import os
 import pathlib
 import re
@@ -15,6 +15,7 @@ import zipfile
 
 import pytest
 
+from cluster import QUICK_JVM, StandaloneCluster
 from engine_support import assert_same_dataset, make_network, make_photos, record, small
 from places import BUILD, ROOT
 
@@ -81,6 +82,16 @@ def primary(archive, tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def cluster(spark4, tmp_path_factory):
+    """Two workers that know nothing of this tree: a PYTHONPATH of the tests' own would reach their executors."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("PYTHONPATH", raising=False)
+        started = StandaloneCluster(spark4, tmp_path_factory.mktemp("bare"), jvm=QUICK_JVM)
+    with started:
+        yield started
+
+
 def environment(cluster):
     """A primary node's: its own Spark by SPARK_HOME, nothing of this tree, no Python named."""
     env = cluster.env()
@@ -136,8 +147,8 @@ def test_a_job_with_nothing_but_the_archive_is_the_local_engines_dataset(pomona,
     pomona("run", photos, tmp_path / "local", *flags)
     done = subprocess.run(
         [primary / "bin" / "pomona", "run", photos, tmp_path / "spark", *flags, "--engine", "spark", "--master", cluster.url,
-         "--archives", f"{archive[0]}#environment"],
-        env=environment(cluster), capture_output=True, text=True, timeout=200, stdin=subprocess.DEVNULL, cwd=tmp_path)
+         "--archives", f"{archive[0].name}#environment"],
+        env=environment(cluster), capture_output=True, text=True, timeout=200, stdin=subprocess.DEVNULL, cwd=archive[0].parent)
     assert done.returncode == 0, done.stdout + done.stderr
     assert_same_dataset(tmp_path / "spark" / "features", tmp_path / "local" / "features")
     assert record(tmp_path / "spark" / "features")["engine"]["name"].startswith("spark")
@@ -191,6 +202,27 @@ def test_databricks_gets_what_its_cluster_files_name(packing, tmp_path):
         assert archive.read("init/init.sh") == (ROOT / "deploy/databricks/init.sh").read_bytes()
         assert archive.read(f"wheels/{package.name}") == package.read_bytes()
     assert named["spark_env_vars"]["POMONA_WHEEL"] in done.stdout.decode()
+
+
+def test_an_installed_package_becomes_its_wheel_again(packing, tmp_path):
+    package = write_wheel(tmp_path, MANYLINUX)
+    installed = tmp_path / "site"
+    subprocess.run([ROOT / ".venv/bin/python", "-m", "pip", "install", "-q", "--no-deps", "--no-index", "--no-warn-script-location",
+                    "--target", installed, package], check=True, timeout=60)
+    before = os.environ.get("PYTHONPATH")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(installed), before])))
+        packing("--target", "databricks", "-o", tmp_path / "out.zip")
+    with zipfile.ZipFile(tmp_path / "out.zip") as archive:
+        (tmp_path / package.name).write_bytes(archive.read(f"wheels/{package.name}"))
+    with zipfile.ZipFile(tmp_path / package.name) as again:
+        own = package.name.split("-cp311")[0] + ".dist-info/"
+        assert {own + name for name in ("METADATA", "WHEEL", "RECORD", "entry_points.txt")} == set(again.namelist())
+        for row in again.read(own + "RECORD").decode().splitlines():
+            path, digest, _ = row.split(",")
+            if digest:
+                found = base64.urlsafe_b64encode(hashlib.sha256(again.read(path)).digest()).rstrip(b"=").decode()
+                assert digest == f"sha256={found}"
 
 
 def test_dry_run_says_what_goes_in_and_writes_nothing(packing, tmp_path):
