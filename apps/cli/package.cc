@@ -40,7 +40,7 @@ void add_package(CLI::App& app, Action& action) {
       ->check(CLI::ExistingFile);
   verb->add_option("--python", flags->python,
                    "Where the cluster's machines have Python; default: emr, dataproc /usr/bin/python3.11, "
-                   "archive as on this machine");
+                   "archive where this machine has it");
   verb->add_flag("--dry-run", flags->dry_run, "Say what goes in, write nothing");
   verb->footer(
       "Examples:\n  pomona package --target emr -o pomona-env.tar.gz\n"

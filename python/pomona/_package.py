@@ -209,8 +209,8 @@ def check(target: str, parts: list) -> str | None:
             if limits.glibc is None:
                 return (f"{part.name} {part.version} was built for machines with this one's libraries: it runs on those only. "
                         "A manylinux wheel runs on all.")
-            raise Refused(f"{part.name} {part.version} was built for machines with this one's libraries, which {target}'s do "
-                          "not have: a manylinux wheel is needed (setup/wheel.sh builds one; --wheel FILE names it)")
+            raise Refused(f"{part.name} {part.version} was built for machines with this one's libraries, which those of "
+                          f"{target} do not have: a manylinux wheel is needed (setup/wheel.sh builds one; --wheel FILE names it)")
         if limits.glibc and needs > limits.glibc:
             raise Refused(f"{part.name} {part.version} needs glibc {needs[0]}.{needs[1]}, {target} has "
                           f"{limits.glibc[0]}.{limits.glibc[1]}")
@@ -338,8 +338,9 @@ def write_whole(destination: pathlib.Path, write) -> int:
 
 
 def this_python() -> str:
-    """The interpreter that this environment stands on."""
-    return os.path.realpath(getattr(sys, "_base_executable", "") or sys.executable)
+    """The interpreter that this environment stands on; the system's where this one is in somebody's home."""
+    found = os.path.realpath(getattr(sys, "_base_executable", "") or sys.executable)
+    return found if found.startswith("/usr/") else f"/usr/bin/{VERSION}"
 
 
 def package(target: str, output: str | None = None, wheel: str | None = None, python: str | None = None,
