@@ -18,6 +18,11 @@ def command_path() -> pathlib.Path:
     return path
 
 
+# Where the wheel's libcurl, which is Debian's, looks for certificates; and where others have them.
+_CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
+_CERTIFICATES_ELSEWHERE = ("/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem")
+
+
 def main() -> None:
     """Becomes the program."""
     path = command_path()
@@ -27,5 +32,8 @@ def main() -> None:
         folders.append(environment["LD_LIBRARY_PATH"])
     environment["LD_LIBRARY_PATH"] = os.pathsep.join(folders)
     environment.setdefault("POMONA_BUNDLED_MODELS", os.fspath(_libs.bundled_models()))
+    if not os.path.exists(_CERTIFICATES) and "CURL_CA_BUNDLE" not in environment:
+        for path in filter(os.path.exists, _CERTIFICATES_ELSEWHERE):
+            environment.setdefault("SSL_CERT_FILE", path)
     environment.setdefault("POMONA_PYTHON", sys.executable)
     os.execve(path, [os.fspath(path), *sys.argv[1:]], environment)
