@@ -144,3 +144,11 @@ def test_works_on_a_system_without_our_packages(wheel, labelled, bare_root, tmp_
             inside / "photos", inside / "model.onnx")
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def test_build_without_our_environment_says_what_to_do(tmp_path):
+    run("git", "clone", "-q", ROOT, tmp_path / "clone")
+    done = subprocess.run([sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", tmp_path, tmp_path / "clone"],
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert done.returncode != 0 and not list(tmp_path.glob("*.whl"))
+    assert "No Python environment at" in done.stdout and "make build" in done.stdout, done.stdout[-2000:]
