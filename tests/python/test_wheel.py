@@ -81,6 +81,7 @@ def test_brings_network_and_notices(wheel):
         # The encoder is GPL: what stands there is ours, and next to nothing.
         assert all(size < 50_000 for name, size in sizes.items() if "libx265" in name)
     assert sizes["pomona/models/efficientnet-lite0.onnx"] > 10_000_000
+    assert sizes["pomona/_core/__init__.pyi"] > 1_000 and "pomona/py.typed" in sizes
 
 
 def use(python, command, user, photos, model, **options):
