@@ -5,7 +5,7 @@ SHELL := /bin/bash
 PHOTOS ?=
 COUNT ?= 3000
 
-.PHONY: help build demo wheel test test-slow bench bench-spark bench-serve format tidy asan tsan clean
+.PHONY: help build demo wheel test test-slow test-release bench bench-spark bench-serve format tidy asan tsan clean
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -24,6 +24,9 @@ test: build  ## Unit, whole-program and oracle tests
 
 test-slow: build  ## What takes longer: object stores, Spark, HDFS, YARN, Keras, browsers
 	@setup/test.sh slow
+
+test-release: build  ## The wheel, built and tried in bare environments; every order of imports
+	@setup/test.sh release
 
 bench: build  ## Figures side by side, as BENCH lines
 	@setup/bench.sh

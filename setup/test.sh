@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # `make test` and `make test-slow`: ctest, then pytest; what was skipped and why stands at the end.
-#   setup/test.sh fast|slow
+#   setup/test.sh fast|slow|release
 source "$(dirname "$0")/common.sh"
 kind=${1:-fast}
 export POMONA_BIN="$PWD/build/bin/pomona" POMONA_BUILD="$PWD/build"
@@ -16,7 +16,9 @@ if [ "$kind" = fast ]; then
   awk '/: Skipped$/ { getline; reasons[$0]++ }
        END { for (reason in reasons) printf "SKIPPED [%d] unit: %s\n", reasons[reason], reason }' \
     build/Testing/Temporary/LastTest.log
-  marks='not slow'
+  marks='not slow and not release'
+elif [ "$kind" = release ]; then
+  marks='release'
 else
   setup/versitygw.sh
   setup/stores.sh
@@ -24,7 +26,7 @@ else
   setup/delta.sh || say "Delta is not there: its test will be skipped"
   setup/hadoop.sh || say "HDFS and YARN are not there: their tests will be skipped"
   setup/deploy.sh
-  marks='slow'
+  marks='slow and not release'
 fi
 say "whole-program and oracle tests ($kind)"
 code=0

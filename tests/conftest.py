@@ -6,6 +6,7 @@ import os
 import pathlib
 import subprocess
 import tarfile
+import time
 
 import pytest
 from places import BUILD, SHARED
@@ -36,6 +37,13 @@ class Pomona:
 
     def start(self, *words, **options):
         return subprocess.Popen([self.path, *map(os.fspath, words)], **options)
+
+
+def pytest_runtest_setup(item):
+    """CI has an hour: tests that would begin after POMONA_TEST_DEADLINE (seconds since 1970) are skipped and say so."""
+    deadline = os.environ.get("POMONA_TEST_DEADLINE")
+    if deadline and time.time() > float(deadline):
+        pytest.skip("the time for this run of the tests is over (POMONA_TEST_DEADLINE)")
 
 
 @pytest.fixture(scope="session")

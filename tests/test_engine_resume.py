@@ -52,8 +52,8 @@ def test_killed_at_ten_random_moments(pomona, photos, tmp_path):
 
     moments = random.Random(20260101)
     killed = reused = midway = 0
-    for _ in range(30):
-        if killed == 10:
+    for _ in range(60):
+        if killed >= 10 and midway >= 2:
             break
         process = pomona.start(*words)
         time.sleep(moments.uniform(0.02, 0.95) * whole)
@@ -78,7 +78,7 @@ def test_killed_at_ten_random_moments(pomona, photos, tmp_path):
         assert counts["written"] == counts["reused"] + counts["computed"] == 480
         reused += counts["reused"]
         shutil.rmtree(dest)
-    assert killed == 10
+    assert killed >= 10
     assert midway >= 2, "the moments must hit runs that had published some parts"
     assert reused > 0
 

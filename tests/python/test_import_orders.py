@@ -36,6 +36,6 @@ def test_first_and_last(small_network):
     check(small_network, [MODULES, ("openvino", "sklearn", "onnxruntime", "pyarrow", "pomona")])
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_all_orders(small_network):
     check(small_network, list(itertools.permutations(MODULES)))

@@ -13,7 +13,7 @@ import pytest
 from engine_support import make_photos
 from places import BUILD, ROOT
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.release, pytest.mark.timeout(3600)]
 
 # Amazon Linux 2023: glibc 2.34 and the C++ runtime of gcc 11.
 MOST = {"GLIBC": (2, 34), "GLIBCXX": (3, 4, 29), "CXXABI": (1, 3, 13), "GCC": (7, 0, 0)}
