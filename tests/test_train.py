@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Photos with labels -> model file -> figures, as a user runs it."""
 import json
-import os
 import pathlib
 import shutil
 import subprocess
