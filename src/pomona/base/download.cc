@@ -39,6 +39,10 @@ constexpr auto kProgressInterval = std::chrono::milliseconds(100);
 constexpr auto kRateWindow = std::chrono::seconds(3);
 constexpr auto kFirstBackoff = std::chrono::milliseconds(500);
 constexpr auto kLongestWait = std::chrono::seconds(30);
+constexpr int kMostRedirects = 8;
+constexpr std::size_t kMostHeaderBytes = 256 << 10;  // of one answer
+constexpr std::size_t kMostErrorPageBytes = 1
+                                            << 20;  // read to its end, so that the connection is of use again
 
 double seconds(Clock::duration duration) {
   return std::chrono::duration<double>(duration).count();
@@ -61,42 +65,78 @@ void init_curl() {
   }
 }
 
-std::string address_text(const sockaddr& address) {
+struct Endpoint {
+  std::string ip;
+  int port = 0;
+  auto operator<=>(const Endpoint&) const = default;
+};
+
+Endpoint endpoint_of(const sockaddr& address) {
+  Endpoint endpoint;
   char text[INET6_ADDRSTRLEN] = {};
   if (address.sa_family == AF_INET) {
     sockaddr_in v4{};
     std::memcpy(&v4, &address, sizeof v4);
     inet_ntop(AF_INET, &v4.sin_addr, text, sizeof text);
+    endpoint.port = ntohs(v4.sin_port);
   } else if (address.sa_family == AF_INET6) {
     sockaddr_in6 v6{};
     std::memcpy(&v6, &address, sizeof v6);
     inet_ntop(AF_INET6, &v6.sin6_addr, text, sizeof text);
+    endpoint.port = ntohs(v6.sin6_port);
   }
-  return text;
+  endpoint.ip = text;
+  return endpoint;
 }
 
-// Addresses of the proxies that the environment names: connections to these are the user's wish, though
-// most proxies stand on a private address.
-std::set<std::string> proxy_addresses() {
-  std::set<std::string> found;
+// A part of a URL, as libcurl reads it (which spells 0x7f.1 and 2130706433 as 127.0.0.1); empty where there
+// is none.
+std::string url_part(const std::string& text, CURLUPart part, unsigned flags = CURLU_NON_SUPPORT_SCHEME) {
+  const std::unique_ptr<CURLU, decltype(&curl_url_cleanup)> url(curl_url(), &curl_url_cleanup);
+  char* value = nullptr;
+  if (!url || curl_url_set(url.get(), CURLUPART_URL, text.c_str(), flags) != CURLUE_OK ||
+      curl_url_get(url.get(), part, &value, 0) != CURLUE_OK) {
+    return {};
+  }
+  std::string found = value;
+  curl_free(value);
+  if (part == CURLUPART_HOST && found.size() > 2 && found.front() == '[') {
+    found = found.substr(1, found.size() - 2);
+  }
+  return found;
+}
+
+bool is_address(const std::string& host) {
+  in_addr v4{};
+  in6_addr v6{};
+  return inet_pton(AF_INET, host.c_str(), &v4) == 1 ||
+         inet_pton(AF_INET6, host.substr(0, host.find('%')).c_str(), &v6) == 1;
+}
+
+// Names that stand for this machine or its network (RFC 6761, RFC 6762, ICANN's .internal).
+bool is_local_name(std::string host) {
+  if (host.ends_with('.')) host.pop_back();
+  for (char& c : host) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  return host == "localhost" || host.ends_with(".localhost") || host.ends_with(".local") ||
+         host.ends_with(".internal");
+}
+
+// Places of the proxies that the environment names: connections to these are the user's wish, though most
+// proxies stand on a private address.
+std::set<Endpoint> proxy_places() {
+  std::set<Endpoint> found;
   for (const std::string& proxy : {environment({"https_proxy", "HTTPS_PROXY"}), environment({"http_proxy"}),
                                    environment({"all_proxy", "ALL_PROXY"})}) {
     if (proxy.empty()) continue;
-    const std::unique_ptr<CURLU, decltype(&curl_url_cleanup)> url(curl_url(), &curl_url_cleanup);
-    char* host = nullptr;
-    if (!url ||
-        curl_url_set(url.get(), CURLUPART_URL, proxy.c_str(),
-                     CURLU_GUESS_SCHEME | CURLU_NON_SUPPORT_SCHEME) != CURLUE_OK ||
-        curl_url_get(url.get(), CURLUPART_HOST, &host, 0) != CURLUE_OK) {
-      continue;
-    }
-    std::string name = host;
-    curl_free(host);
-    if (name.size() > 2 && name.front() == '[') name = name.substr(1, name.size() - 2);
+    constexpr unsigned kGuess = CURLU_GUESS_SCHEME | CURLU_NON_SUPPORT_SCHEME;
+    const std::string name = url_part(proxy, CURLUPART_HOST, kGuess);
+    std::string port = url_part(proxy, CURLUPART_PORT, kGuess);
+    if (port.empty()) port = proxy.starts_with("https:") ? "443" : "1080";  // libcurl's own defaults
+    if (name.empty()) continue;
     addrinfo* list = nullptr;
-    if (getaddrinfo(name.c_str(), nullptr, nullptr, &list) != 0) continue;
+    if (getaddrinfo(name.c_str(), port.c_str(), nullptr, &list) != 0) continue;
     for (const addrinfo* entry = list; entry != nullptr; entry = entry->ai_next) {
-      found.insert(address_text(*entry->ai_addr));
+      found.insert(endpoint_of(*entry->ai_addr));
     }
     freeaddrinfo(list);
   }
@@ -196,13 +236,15 @@ struct Attempt {
   PartFile& part;
   Meter& meter;
   const DownloadOptions& options;
-  const std::set<std::string>& proxies;
+  const std::set<Endpoint>& proxies;
   CURL* curl = nullptr;
   std::uint64_t asked_from = 0;                // where the Range request begins
   std::optional<std::uint64_t> range_start{};  // from Content-Range
   std::optional<std::uint64_t> range_size{};   // of the whole file, from Content-Range
   bool begun = false;
   bool too_long = false;
+  std::size_t header_bytes = 0;
+  std::size_t error_page_bytes = 0;
   std::string refused_address{};
   std::exception_ptr failure{};
 
@@ -224,13 +266,16 @@ struct Attempt {
   // False where the body is not the file: an error page, or another part than the one asked for.
   bool accept(std::string_view bytes) {
     const long code = status();
-    if (code != 200 && code != 206 && code != 0) return true;  // an error page: read to its end, not kept
+    if (code != 200 && code != 206 && code != 0) {  // an error page: not kept
+      error_page_bytes += bytes.size();
+      return error_page_bytes <= kMostErrorPageBytes;
+    }
     if (!begun) {
       begun = true;
       if (code == 206 && range_start != asked_from) return false;
       if (code != 206) part.clear();  // no ranges here: from the start
     }
-    if (options.bytes > 0 && part.size() + bytes.size() > options.bytes) {
+    if (part.size() + bytes.size() > (options.bytes > 0 ? options.bytes : options.max_bytes)) {
       too_long = true;
       return false;
     }
@@ -276,17 +321,21 @@ std::size_t on_body(char* data, std::size_t, std::size_t count, void* user) {
 }
 
 std::size_t on_header(char* data, std::size_t, std::size_t count, void* user) {
-  static_cast<Attempt*>(user)->read_header({data, count});
+  auto& attempt = *static_cast<Attempt*>(user);
+  attempt.header_bytes += count;
+  if (attempt.header_bytes > kMostHeaderBytes) return 0;
+  attempt.read_header({data, count});
   return count;
 }
 
 curl_socket_t on_open(void* user, curlsocktype, curl_sockaddr* address) {
   auto& attempt = *static_cast<Attempt*>(user);
-  const std::string text = address_text(address->addr);
-  const bool allowed = is_public_address(text) || attempt.proxies.contains(text) ||
-                       (attempt.options.allow_file_url && is_loopback_address(text));
+  // libcurl connects to this very address: what a name resolves to a moment later does not matter.
+  const Endpoint place = endpoint_of(address->addr);
+  const bool allowed = is_public_address(place.ip) || attempt.proxies.contains(place) ||
+                       (attempt.options.allow_file_url && is_loopback_address(place.ip));
   if (!allowed) {
-    attempt.refused_address = text;
+    attempt.refused_address = place.ip;
     return CURL_SOCKET_BAD;
   }
   return ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
@@ -324,7 +373,7 @@ class Transfer {
         hooks_(hooks),
         meter_(hooks),
         part_(file.string() + ".part"),
-        proxies_(proxy_addresses()),
+        proxies_(proxy_places()),
         curl_(curl_easy_init(), &curl_easy_cleanup) {
     if (!curl_) throw Error(ErrorCode::kUnavailable, "libcurl does not start");
   }
@@ -371,20 +420,65 @@ class Transfer {
 
   // True where the whole file is there; false with `why` where another try may help; throws where none will.
   bool request(std::string& why, std::chrono::milliseconds& wait) {
-    Attempt attempt{part_, meter_, options_, proxies_};
-    attempt.curl = curl_.get();
-    attempt.asked_from = part_.size();
-    set_options(attempt);
-    const CURLcode result = curl_easy_perform(curl_.get());
-    if (attempt.failure) std::rethrow_exception(attempt.failure);
+    std::string from = url_;
+    for (int redirects = 0;; ++redirects) {
+      Attempt attempt{part_, meter_, options_, proxies_};
+      attempt.curl = curl_.get();
+      attempt.asked_from = part_.size();
+      set_options(attempt, from);
+      const CURLcode result = curl_easy_perform(curl_.get());
+      if (attempt.failure) std::rethrow_exception(attempt.failure);
+      const char* next = nullptr;
+      curl_easy_getinfo(curl_.get(), CURLINFO_REDIRECT_URL, &next);
+      if (result != CURLE_OK || next == nullptr) return judge(attempt, result, why, wait);
+      const std::string target = next;
+      check_redirect(target, redirects);
+      from = target;
+    }
+  }
+
+  // Throws where a redirect leads to where nothing is fetched from. Behind a proxy this is the only look at
+  // the target, since the proxy resolves names; else the address is looked at when the connection is made,
+  // too.
+  void check_redirect(const std::string& target, int redirects) const {
+    std::string shown = target.substr(0, 200);
+    std::ranges::replace_if(shown, [](unsigned char c) { return c < 0x20 || c == 0x7F; }, '?');
+    if (redirects >= kMostRedirects) {
+      throw Error(ErrorCode::kUnavailable, url_ + " is redirected more than " +
+                                               std::to_string(kMostRedirects) + " times, the last time to " +
+                                               shown + ": given up");
+    }
+    const std::string scheme = url_part(target, CURLUPART_SCHEME);
+    if (scheme != "https" && !(options_.allow_file_url && scheme == "http")) {
+      throw Error(ErrorCode::kUnavailable,
+                  url_ + " is redirected to " + shown + ": only https is followed, nothing was downloaded");
+    }
+    const std::string host = url_part(target, CURLUPART_HOST);
+    const bool local = is_address(host) ? !is_public_address(host) : is_local_name(host);
+    if (local && !(options_.allow_file_url && is_loopback_address(host))) {
+      throw Error(ErrorCode::kUnavailable,
+                  url_ + " is redirected to " + shown +
+                      ", which is no public address: nothing is downloaded from there");
+    }
+  }
+
+  bool judge(const Attempt& attempt, CURLcode result, std::string& why, std::chrono::milliseconds& wait) {
     if (!attempt.refused_address.empty() && result != CURLE_OK) {
       throw Error(ErrorCode::kUnavailable,
                   url_ + " leads to " + attempt.refused_address +
                       ", which is no public address: nothing is downloaded from there");
     }
+    if (attempt.too_long && options_.bytes == 0) {
+      part_.clear();
+      refuse("it is longer than " + human_bytes(options_.max_bytes) + ", the most that is taken");
+    }
     if (attempt.too_long) {
       part_.clear();
       refuse("it is longer than " + std::to_string(options_.bytes) + " bytes");
+    }
+    if (attempt.header_bytes > kMostHeaderBytes) {
+      throw Error(ErrorCode::kUnavailable,
+                  url_ + ": the server's answer has a header without end. " + by_hand());
     }
     const long status = attempt.status();
     if (result == CURLE_OK && (status == 200 || status == 206 || (status == 0 && is_file_url()))) {
@@ -403,7 +497,8 @@ class Transfer {
       why = url_ + ": the server sent another part than the one asked for";
       return false;
     }
-    if (result == CURLE_OK && status >= 300) {
+    const bool cut_error_page = attempt.error_page_bytes > kMostErrorPageBytes;
+    if ((result == CURLE_OK || cut_error_page) && status >= 300) {
       why = url_ + ": the server answered with status " + std::to_string(status);
       if (!may_pass(status)) throw Error(ErrorCode::kUnavailable, why + ". " + by_hand());
       curl_off_t after = 0;
@@ -416,17 +511,14 @@ class Transfer {
     return false;
   }
 
-  void set_options(Attempt& attempt) {
+  void set_options(Attempt& attempt, const std::string& url) {
     CURL* curl = curl_.get();
     curl_easy_reset(curl);
     error_text_[0] = '\0';
     const char* schemes = options_.allow_file_url ? "file,http,https" : "https";
-    const char* redirects = options_.allow_file_url ? "http,https" : "https";
-    curl_easy_setopt(curl, CURLOPT_URL, url_.c_str());
+    curl_easy_setopt(curl, CURLOPT_URL, url.c_str());
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, schemes);
-    curl_easy_setopt(curl, CURLOPT_REDIR_PROTOCOLS_STR, redirects);
-    curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 1L);
-    curl_easy_setopt(curl, CURLOPT_MAXREDIRS, 8L);
+    curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);  // request() looks at each target first
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, 20L);
     curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
@@ -480,7 +572,7 @@ class Transfer {
   const Hooks& hooks_;
   Meter meter_;
   PartFile part_;
-  std::set<std::string> proxies_;
+  std::set<Endpoint> proxies_;
   std::unique_ptr<CURL, decltype(&curl_easy_cleanup)> curl_;
   char error_text_[CURL_ERROR_SIZE] = {};
 };

@@ -2,8 +2,10 @@
 #include "pomona/base/download.h"
 
 #include <arpa/inet.h>
+#include <dlfcn.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netdb.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -15,6 +17,7 @@
 #include <fstream>
 #include <functional>
 #include <iterator>
+#include <map>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -24,6 +27,51 @@
 #include "pomona/base/hash.h"
 #include "pomona/base/paths.h"
 #include "pomona/base/public_address.h"
+
+namespace {
+
+// What the name servers of these tests answer, one list of addresses a question; names not here are the
+// system's.
+struct FakeNames {
+  std::mutex mutex;
+  std::map<std::string, std::vector<std::vector<std::string>>> answers;
+  std::map<std::string, std::size_t> asked;
+};
+
+FakeNames& fake_names() {
+  static FakeNames names;
+  return names;
+}
+
+}  // namespace
+
+// The program's own symbol stands before the C library's, also for libcurl. The lists of the system's
+// getaddrinfo are taken apart and joined, so that the system's freeaddrinfo frees them.
+extern "C" int getaddrinfo(const char* name, const char* service, const addrinfo* hints,
+                           addrinfo** list) noexcept(false) {
+  using Function = int (*)(const char*, const char*, const addrinfo*, addrinfo**);
+  static const auto real = reinterpret_cast<Function>(::dlsym(RTLD_NEXT, "getaddrinfo"));
+  std::vector<std::string> answer;
+  {
+    FakeNames& names = fake_names();
+    const std::lock_guard lock(names.mutex);
+    const auto found = names.answers.find(name != nullptr ? name : "");
+    if (found == names.answers.end()) return real(name, service, hints, list);
+    const std::size_t turn = names.asked[found->first]++;
+    answer = found->second[std::min(turn, found->second.size() - 1)];
+  }
+  addrinfo* first = nullptr;
+  addrinfo** end = &first;
+  for (const std::string& address : answer) {
+    addrinfo any{};
+    any.ai_flags = AI_NUMERICHOST;
+    any.ai_socktype = SOCK_STREAM;
+    if (real(address.c_str(), service, &any, end) != 0) continue;
+    while (*end != nullptr) end = &(*end)->ai_next;
+  }
+  *list = first;
+  return first != nullptr ? 0 : EAI_NONAME;
+}
 
 namespace pomona {
 namespace {
@@ -293,10 +341,129 @@ TEST_F(DownloadTest, FollowsRedirectsButNotToPrivatePlacesOrOtherSchemes) {
   Server server([&](const Request&) { return answer(302, "Location: " + location + "\r\n", "", 0); });
   download(server.url(), file_, options_, hooks_);
   EXPECT_EQ(read_file(file_), body_);
-  location = "http://169.254.169.254/latest/meta-data";
-  EXPECT_THAT(error_of(server.url()).what(), HasSubstr("no public address"));
-  location = "file:///etc/passwd";
-  EXPECT_EQ(error_of(server.url()).code(), ErrorCode::kUnavailable);
+  for (const char* place :
+       {"http://169.254.169.254/latest/meta-data", "https://10.1.2.3/", "https://[fd00::1]/",
+        "https://[fe80::1%25eth0]/", "https://[::ffff:192.168.1.1]/", "http://0xA9FEA9FE/latest",
+        "http://2852039166/latest", "https://metadata.google.internal/", "https://LOCALHOST./",
+        "//192.168.0.1/x"}) {
+    location = place;
+    const Error error = error_of(server.url());
+    EXPECT_EQ(error.code(), ErrorCode::kUnavailable) << place;
+    EXPECT_THAT(error.what(), HasSubstr("no public address")) << place;
+  }
+  for (const char* place : {"file:///etc/passwd", "ftp://example.org/file", "gopher://example.org/",
+                            "dict://x/", "scp://example.org/x"}) {
+    location = place;
+    const Error error = error_of(server.url());
+    EXPECT_EQ(error.code(), ErrorCode::kUnavailable) << place;
+    EXPECT_THAT(error.what(), HasSubstr(std::string("redirected to ") + place)) << place;
+    EXPECT_THAT(error.what(), HasSubstr("only https is followed")) << place;
+  }
+  EXPECT_EQ(read_file(file_), body_) << "what was there is untouched";
+}
+
+TEST_F(DownloadTest, RedirectsEnd) {
+  int last = 0;
+  Server server([&](const Request& request) {
+    const int step = std::stoi(request.target.substr(1));
+    return step == last ? ranged(body_, request)
+                        : answer(302, "Location: /" + std::to_string(step + 1) + "\r\n", "moved", 5);
+  });
+  last = 8;
+  download(server.url("/0"), file_, options_, hooks_);
+  EXPECT_EQ(read_file(file_), body_);
+  last = -1;
+  EXPECT_THAT(error_of(server.url("/0")).what(), HasSubstr("more than 8 times"));
+  EXPECT_EQ(server.requests().size(), 9U + 9U);
+}
+
+TEST_F(DownloadTest, ARedirectKeepsTheRangeOfAResumedDownload) {
+  Server server([&](const Request& request) {
+    return request.target == "/file" ? answer(307, "Location: /elsewhere\r\n", "", 0)
+                                     : ranged(body_, request);
+  });
+  leave_part(body_.substr(0, 250'000));
+  download(server.url(), file_, options_, hooks_);
+  EXPECT_EQ(read_file(file_), body_);
+  ASSERT_EQ(server.requests().size(), 2U);
+  EXPECT_EQ(server.requests()[1].from, 250'000);
+}
+
+TEST_F(DownloadTest, BehindAProxyPrivatePlacesAreRefusedAsTheRedirectSaysThem) {
+  std::string location;
+  Server proxy([&](const Request&) { return answer(302, "Location: " + location + "\r\n", "", 0); });
+  ::setenv("http_proxy", proxy.url("").c_str(), 1);
+  for (const char* place :
+       {"http://169.254.169.254/", "http://metadata.google.internal/", "http://10.0.0.1:8080/x"}) {
+    location = place;
+    EXPECT_THAT(error_of("http://somewhere.invalid/network.onnx").what(), HasSubstr("no public address"))
+        << place;
+  }
+  ::unsetenv("http_proxy");
+  EXPECT_EQ(proxy.requests().size(), 3U) << "the targets were never asked for";
+}
+
+TEST_F(DownloadTest, NamesThatResolveToPrivatePlacesAreRefused) {
+  options_.allow_file_url = false;
+  for (const char* address :
+       {"127.0.0.1", "10.0.0.7", "169.254.169.254", "::1", "fd12::1", "::ffff:10.0.0.7"}) {
+    {
+      const std::lock_guard lock(fake_names().mutex);
+      fake_names().answers["inside.test"] = {{address}};
+    }
+    const Error error = error_of("https://inside.test/network.onnx");
+    EXPECT_EQ(error.code(), ErrorCode::kUnavailable) << address;
+    EXPECT_THAT(error.what(), HasSubstr("no public address")) << address;
+  }
+}
+
+// DNS rebinding: a name that is harmless when it is first looked up, and private the next time. The check is
+// made on the address that is connected to, of each connection.
+TEST_F(DownloadTest, ANameThatChangesItsAddressGainsNothing) {
+  Server server([&](const Request& request) {  // cut after 60,000 bytes: another connection is made
+    const std::string all = ranged(body_, request);
+    return all.substr(0, all.find("\r\n\r\n") + 4 + 60'000);
+  });
+  {
+    const std::lock_guard lock(fake_names().mutex);
+    // libcurl remembers a name for a minute of a handle's life; a new download asks again.
+    fake_names().answers["rebind.test"] = {{"127.0.0.1"}, {"10.0.0.1"}};
+  }
+  const std::string url = "http://rebind.test:" + std::to_string(server.port()) + "/file";
+  options_.attempts = 1;
+  hooks_.progress = [](const Progress&) { throw Error(ErrorCode::kCancelled, "enough for now"); };
+  EXPECT_EQ(error_of(url).code(), ErrorCode::kCancelled);
+  hooks_.progress = nullptr;
+  const std::size_t before = server.requests().size();
+  const Error error = error_of(url);
+  EXPECT_EQ(error.code(), ErrorCode::kUnavailable);
+  EXPECT_THAT(error.what(), HasSubstr("10.0.0.1, which is no public address"));
+  EXPECT_EQ(server.requests().size(), before);
+  const std::lock_guard lock(fake_names().mutex);
+  EXPECT_EQ(fake_names().asked["rebind.test"], 2U)
+      << "one look-up a connection, used for check and connection";
+}
+
+TEST_F(DownloadTest, AFileWithoutEndIsRefused) {
+  options_.sha256.clear();
+  options_.bytes = 0;
+  options_.max_bytes = 200'000;
+  Server server([&](const Request&) { return "HTTP/1.1 200 x\r\nConnection: close\r\n\r\n" + body_; });
+  const Error error = error_of(server.url());
+  EXPECT_EQ(error.code(), ErrorCode::kMismatch);
+  EXPECT_THAT(error.what(), HasSubstr("the most that is taken"));
+  EXPECT_FALSE(fs::exists(file_));
+  EXPECT_FALSE(fs::exists(part_));
+}
+
+TEST_F(DownloadTest, ErrorPagesAndHeadersWithoutEndAreCut) {
+  const std::string page(3'000'000, 'x');
+  Server errors([&](const Request&) { return "HTTP/1.1 404 x\r\nConnection: close\r\n\r\n" + page; });
+  EXPECT_THAT(error_of(errors.url()).what(), HasSubstr("status 404"));
+  std::string headers = "HTTP/1.1 200 x\r\n";
+  for (int i = 0; i < 40'000; ++i) headers += "X-" + std::to_string(i) + ": y\r\n";
+  Server talkative([&](const Request&) { return headers + "\r\n" + body_; });
+  EXPECT_THAT(error_of(talkative.url()).what(), HasSubstr("header without end"));
 }
 
 TEST_F(DownloadTest, LoopbackAndPlainHttpAreRefusedUnlessAllowed) {
@@ -336,11 +503,46 @@ TEST(PublicAddress, TellsThePublicInternetFromTheRest) {
   for (const char* ip : {"140.82.121.4", "8.8.8.8", "172.32.0.1", "2606:50c0:8000::153", "::ffff:8.8.8.8"}) {
     EXPECT_TRUE(is_public_address(ip)) << ip;
   }
-  for (const char* ip :
-       {"127.0.0.1",  "10.1.2.3", "172.16.0.1",       "172.31.255.255",    "192.168.1.1",   "169.254.169.254",
-        "100.64.0.1", "0.0.0.0",  "224.0.0.1",        "255.255.255.255",   "::1",           "::",
-        "fe80::1",    "fd00::1",  "::ffff:127.0.0.1", "64:ff9b::10.0.0.1", "2002:7f00:1::", "ff02::1",
-        "",           "nonsense"}) {
+  for (const char* ip : {"127.0.0.1",
+                         "10.1.2.3",
+                         "172.16.0.1",
+                         "172.31.255.255",
+                         "192.168.1.1",
+                         "169.254.169.254",
+                         "192.0.2.1",
+                         "198.51.100.7",
+                         "203.0.113.9",
+                         "192.88.99.1",
+                         "198.18.0.1",
+                         "240.0.0.1",
+                         "2001::1",
+                         "2001:db8::1",
+                         "3fff:fff::1",
+                         "2001:0:a9fe:a9fe::",
+                         "fe80::1%eth0",
+                         "fec0::1",
+                         "::10.0.0.1",
+                         "::ffff:169.254.169.254",
+                         "64:ff9b:1::1",
+                         "127.1",
+                         "0x7f000001",
+                         "2130706433",
+                         "10.0.0.1 ",
+                         "8.8.8.8:80",
+                         "100.64.0.1",
+                         "0.0.0.0",
+                         "224.0.0.1",
+                         "255.255.255.255",
+                         "::1",
+                         "::",
+                         "fe80::1",
+                         "fd00::1",
+                         "::ffff:127.0.0.1",
+                         "64:ff9b::10.0.0.1",
+                         "2002:7f00:1::",
+                         "ff02::1",
+                         "",
+                         "nonsense"}) {
     EXPECT_FALSE(is_public_address(ip)) << ip;
   }
   EXPECT_TRUE(is_loopback_address("127.8.9.1"));

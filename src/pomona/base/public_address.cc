@@ -26,8 +26,12 @@ constexpr std::array kNotPublic = {
     Block{0xA9FE0000, 16},  // link-local, where clouds keep their metadata
     Block{0xAC100000, 12},  // private
     Block{0xC0000000, 24},  // protocol assignments
+    Block{0xC0000200, 24},  // documentation
+    Block{0xC0586300, 24},  // relays of 6to4, out of use
     Block{0xC0A80000, 16},  // private
     Block{0xC6120000, 15},  // benchmarks
+    Block{0xC6336400, 24},  // documentation
+    Block{0xCB007100, 24},  // documentation
     Block{0xE0000000, 3},   // multicast and reserved
 };
 
@@ -71,8 +75,12 @@ bool is_public_address(std::string_view ip) {
       starts_with(*v6, {0x00, 0x64, 0xFF, 0x9B, 0, 0, 0, 0, 0, 0, 0, 0})) {
     return is_public_v4(last_v4(*v6));
   }
-  // Global unicast is 2000::/3; 6to4 carries an IPv4 address in its prefix and is out of use.
-  return (v6->front() & 0xE0) == 0x20 && !starts_with(*v6, {0x20, 0x02});
+  // Global unicast is 2000::/3. Not of it: 2001::/23 (Teredo, which carries an IPv4 address, ORCHID,
+  // benchmarks), 6to4, which carries one too, and both ranges of documentation.
+  if ((v6->front() & 0xE0) != 0x20) return false;
+  if (starts_with(*v6, {0x20, 0x01}) && (*v6)[2] < 0x02) return false;
+  if (starts_with(*v6, {0x3F, 0xFF}) && (*v6)[2] < 0x10) return false;
+  return !starts_with(*v6, {0x20, 0x02}) && !starts_with(*v6, {0x20, 0x01, 0x0D, 0xB8});
 }
 
 bool is_loopback_address(std::string_view ip) {

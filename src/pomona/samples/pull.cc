@@ -36,6 +36,7 @@ constexpr std::array kDatasets = {
 
 // Several times what the sets hold.
 constexpr UnpackOptions kLimits = {.strip = 1, .max_bytes = 64ULL << 30, .max_members = 1'000'000};
+constexpr std::uint64_t kLargestArchive = 32ULL << 30;
 
 bool holds_something(const fs::path& folder) {
   std::error_code error;
@@ -77,6 +78,7 @@ UnpackResult pull_dataset(const PublicDataset& dataset, const fs::path& folder, 
     };
     DownloadOptions download_options;
     download_options.allow_file_url = options.allow_file_url;
+    download_options.max_bytes = kLargestArchive;
     download(std::string(dataset.url), archive, download_options, download_hooks);
   }
   fs::remove(folder, error);  // only an empty one can be there

@@ -169,6 +169,64 @@ TEST_F(PullTest, RefusesWhatComesTwiceIsCutShortTooLargeOrEmpty) {
   EXPECT_THROW(unpack_archive(archive_, out_, {}, hooks_), Error);
 }
 
+TEST_F(PullTest, RefusesBackslashesLongNamesAndDeepFolders) {
+  EXPECT_THAT(refusal({member("a/ok", "1"), member("a/..\\..\\escaped", "2")}),
+              HasSubstr("outside the folder"));
+  EXPECT_THAT(refusal({member("C:\\x", "1")}), HasSubstr("another system"));
+  const auto with_path = [](const std::string& path) {
+    std::string record = " path=" + path + "\n";
+    std::size_t size = record.size() + 1;
+    while (std::to_string(size).size() + record.size() != size) ++size;
+    return member("a/pax", std::to_string(size) + record, 'x') + member("a/short", "1");
+  };
+  EXPECT_THAT(refusal({with_path("a/" + std::string(256, 'n'))}), HasSubstr("longer than 255 bytes"));
+  EXPECT_THAT(refusal({with_path("a/" + std::string(5'000, 'n'))}), HasSubstr("no usable name"));
+  std::string deep = "a/";
+  for (int i = 0; i < 300; ++i) deep += "d/";
+  EXPECT_THAT(refusal({with_path(deep + "x")}), HasSubstr("32 folders deep"));
+  EXPECT_EQ(unpack({with_path("a/" + std::string(255, 'n'))}).files, 1U);
+}
+
+TEST_F(PullTest, FoldersThatNoMemberNamesCountToo) {
+  EXPECT_THAT(refusal({member("a/b/c/d/x", "1")}, {.strip = 1, .max_members = 2}), HasSubstr("max_members"));
+  EXPECT_EQ(
+      unpack({member("a/b/c/d/x", "1"), member("a/b/c/d/y", "1")}, {.strip = 1, .max_members = 5}).files, 2U);
+}
+
+// A hole of 40 GB in a GNU sparse member costs nothing in the archive; its size is looked at before a byte of
+// it.
+TEST_F(PullTest, RefusesSparseAndCompressedBombs) {
+  ASSERT_EQ(std::system(("cd " + folder_.string() +
+                         " && mkdir s && truncate -s 40G s/hole && tar -cSf set.tar s && "
+                         "rm -r s")
+                            .c_str()),
+            0);
+  const auto message = [&](const UnpackOptions& options) -> std::string {
+    try {
+      unpack_archive(archive_, out_, options, hooks_);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kFormat);
+      EXPECT_FALSE(fs::exists(folder_ / ".photos.unpacking"));
+      return error.what();
+    }
+    ADD_FAILURE() << "not refused";
+    return {};
+  };
+  EXPECT_THAT(message({.strip = 1, .max_bytes = 1 << 30}), HasSubstr("max_bytes"));
+  EXPECT_THAT(message({.strip = 1}), HasSubstr("archive bomb"));
+  // 100 MB of zeros, in a few kilobytes.
+  for (const char* make : {"t = tarfile.open('set.tar', 'w:xz', preset=0); i = tarfile.TarInfo('s/x'); "
+                           "i.size = 10**8; t.addfile(i, io.BytesIO(bytes(i.size))); t.close()",
+                           "z = zipfile.ZipFile('set.tar', 'w', 8); "
+                           "z.open('s/x', 'w', force_zip64=True).write(bytes(10**8)); z.close()"}) {
+    fs::remove(archive_);
+    const std::string command =
+        "cd " + folder_.string() + " && python3 -c \"import io, tarfile, zipfile; " + make + "\"";
+    ASSERT_EQ(std::system(command.c_str()), 0);
+    EXPECT_THAT(message({.strip = 1}), HasSubstr("archive bomb")) << make;
+  }
+}
+
 // A zip that names a place outside: made by libarchive itself, which writes any name it is given.
 TEST_F(PullTest, ReadsZipAndRefusesTheSameThere) {
   const auto write_zip = [&](const std::string& name) {
@@ -190,10 +248,13 @@ TEST_F(PullTest, ReadsZipAndRefusesTheSameThere) {
   EXPECT_EQ(unpack_archive(archive_, out_, {.strip = 1}, hooks_).files, 1U);
   EXPECT_EQ(read_file(out_ / "Test/Kiwi 1/3_100.jpg"), "jpeg");
   fs::remove_all(out_);
-  write_zip("set-main/../../escaped");
-  EXPECT_THROW(unpack_archive(archive_, out_, {.strip = 1}, hooks_), Error);
-  EXPECT_FALSE(fs::exists(out_));
-  EXPECT_FALSE(fs::exists(folder_.parent_path() / "escaped"));
+  for (const char* name :
+       {"set-main/../../escaped", "set-main\\..\\..\\escaped", "/tmp/escaped", "set-main/..\\..\\escaped"}) {
+    write_zip(name);
+    EXPECT_THROW(unpack_archive(archive_, out_, {.strip = 1}, hooks_), Error) << name;
+    EXPECT_FALSE(fs::exists(out_));
+    EXPECT_FALSE(fs::exists(folder_.parent_path() / "escaped"));
+  }
 }
 
 TEST_F(PullTest, KeepsWhatIsThere) {

@@ -17,6 +17,7 @@
 #include "pomona/base/descriptor.h"
 #include "pomona/base/error.h"
 #include "pomona/base/progress_meter.h"
+#include "pomona/base/text.h"
 
 namespace pomona {
 namespace {
@@ -24,7 +25,11 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t kReadBlock = 1 << 18;
-constexpr std::size_t kLongestPath = 4'096;
+constexpr std::size_t kLongestPath = 1'024;
+constexpr std::size_t kLongestName = 255;  // of a file or folder, as file systems have it
+constexpr int kDeepest = 32;               // folders in one another
+// Below this size no ratio is looked at: a few small text files may well shrink to nothing.
+constexpr std::uint64_t kRatioFrom = 64ULL << 20;
 
 std::string reason(archive* reader) {
   const char* text = archive_error_string(reader);
@@ -101,7 +106,10 @@ class Unpacking {
   // The member's place below the folder; empty where stripping leaves nothing of it.
   fs::path place_of(const std::string& name) {
     if (name.empty() || name.size() > kLongestPath) hostile(name.substr(0, 80), "has no usable name");
-    if (name.front() == '/') hostile(name, "names a place outside the folder");
+    // A separator on other systems: "..\\x" would leave the folder there, or when it is copied there.
+    if (name.front() == '/' || name.find('\\') != std::string::npos) {
+      hostile(name, "names a place outside the folder, or may on another system");
+    }
     fs::path place;
     int depth = 0;
     for (std::size_t begin = 0; begin <= name.size();) {
@@ -110,7 +118,13 @@ class Unpacking {
       begin = end + 1;
       if (part.empty() || part == ".") continue;
       if (part == "..") hostile(name, "names a place outside the folder");
+      if (part.size() > kLongestName) {
+        hostile(name.substr(0, 80), "has a name longer than " + std::to_string(kLongestName) + " bytes");
+      }
       if (depth++ >= options_.strip) place /= part;
+      if (depth > options_.strip + kDeepest) {
+        hostile(name.substr(0, 80), "lies more than " + std::to_string(kDeepest) + " folders deep");
+      }
     }
     return place;
   }
@@ -122,7 +136,8 @@ class Unpacking {
     if (raw == nullptr) raw = archive_entry_pathname_utf8(entry);
     const std::string name = raw != nullptr ? raw : "";
     const fs::path place = place_of(name);
-    if (++members_ > options_.max_members) hostile(name, "is one too many: more than max_members");
+    count_one(name);
+    check_size(name, archive_entry_size(entry));
     const auto type = archive_entry_filetype(entry);
     if (type == AE_IFDIR) {
       make_folder(place, name);
@@ -139,17 +154,43 @@ class Unpacking {
     report(false);
   }
 
+  void count_one(const std::string& name) {
+    if (++members_ <= options_.max_members) return;
+    hostile(name, "is one too many: more than " + std::to_string(options_.max_members) +
+                      " files and folders (max_members) are not unpacked");
+  }
+
+  // What is unpacked must stay below the limit, and in proportion to the archive: `more` bytes are to come.
+  void check_size(const std::string& name, std::int64_t more) {
+    const std::uint64_t bytes = result_.bytes + static_cast<std::uint64_t>(std::max<std::int64_t>(more, 0));
+    if (more < 0 || bytes < result_.bytes || bytes > options_.max_bytes) {
+      hostile(name, "makes it larger than " + human_bytes(options_.max_bytes) + " (max_bytes)");
+    }
+    // A tar is read to the end of what stands before this member, also what is skipped.
+    const auto expanded =
+        static_cast<std::uint64_t>(std::max<la_int64_t>(archive_filter_bytes(reader_.get(), 0), 0));
+    if (std::max(bytes, expanded) > std::max(kRatioFrom, archive_bytes_ * options_.max_ratio)) {
+      hostile(name, "makes it more than " + std::to_string(options_.max_ratio) +
+                        " times as large as the archive, which photos never are: an archive bomb");
+    }
+  }
+
   // Nothing but real folders and files stands below temporary_: no link is ever made there to walk through.
   void make_folder(const fs::path& place, const std::string& name) {
     if (place.empty() || place == last_folder_) return;
-    std::error_code error;
-    fs::create_directories(temporary_ / place, error);
-    if (error == std::errc::not_a_directory || error == std::errc::file_exists) {
-      hostile(name, "is a file and a folder at once");
+    fs::path folder = temporary_;
+    for (const fs::path& part : place) {
+      folder /= part;
+      std::error_code error;
+      if (fs::create_directory(folder, error)) {
+        if (folder != temporary_ / place) count_one(name);  // folders that no member names count too
+      } else if (error == std::errc::not_a_directory || error == std::errc::file_exists ||
+                 (!error && !fs::is_directory(fs::symlink_status(folder, error)))) {
+        hostile(name, "is a file and a folder at once");
+      } else if (error) {
+        throw Error(ErrorCode::kIo, "cannot make the folder " + folder.string() + ": " + error.message());
+      }
     }
-    if (error)
-      throw Error(ErrorCode::kIo,
-                  "cannot make the folder " + (temporary_ / place).string() + ": " + error.message());
     last_folder_ = place;
   }
 
@@ -167,7 +208,7 @@ class Unpacking {
       if (got == 0) break;
       if (got < 0) damaged();
       result_.bytes += static_cast<std::uint64_t>(got);
-      if (result_.bytes > options_.max_bytes) hostile(name, "makes it larger than max_bytes");
+      check_size(name, 0);
       std::string_view left(buffer.data(), static_cast<std::size_t>(got));
       while (!left.empty()) {
         const ssize_t written = ::write(out.get(), left.data(), left.size());
