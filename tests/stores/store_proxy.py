@@ -8,9 +8,11 @@ prints its own port, then reads one JSON object a line from standard input and a
     {"faults": [FAULT, ...]}     see below; replaces those before
     {"reset": true}              forgets what was counted
     {}                           only what was counted
-FAULT: {"kind": "status" | "reset" | "truncate" | "stall", "match": regular expression on "METHOD target",
+FAULT: {"kind": "status" | "reset" | "truncate" | "stall" | "lost" | "cut", "match": regular expression on "METHOD target",
         "times": how often a request of one target is broken (none = always), "every": only every n-th that matches,
         "status": 503, "code": "SlowDown", "seconds": 60}
+lost: the store does what was asked, its answer never comes; cut: the store gets half the request's body, then both
+connections end.
 A request in absolute form ("GET http://host/key") is passed on to its host, as by a proxy of the environment.
 """
 import asyncio
@@ -124,6 +126,12 @@ class Proxy:
             return store or await asyncio.open_connection(host, port, limit=LIMIT)
         if store is None:
             store = await asyncio.open_connection(host, port, limit=LIMIT)
+        if fault and fault["kind"] == "cut":
+            store[1].write(head + body[:len(body) // 2])
+            await store[1].drain()
+            store[1].close()
+            writer.transport.abort()
+            raise Broken
         store[1].write(head + body)
         return await self.answer(method, store, writer, fault)
 
@@ -149,6 +157,9 @@ class Proxy:
         length = int(headers.get(b"content-length", 0)) if has_body else 0
         body = await store[0].readexactly(length)
         self.bytes += length
+        if fault and fault["kind"] == "lost":
+            writer.transport.abort()
+            raise Broken
         if fault and fault["kind"] in ("truncate", "stall"):
             writer.write(head + body[:length // 2])
             await writer.drain()
@@ -209,6 +220,11 @@ async def main(host, port):
 
     threading.Thread(target=control, daemon=True).start()
     await ended.wait()
+    server.close()
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
 
 
 class ProxyProcess:
