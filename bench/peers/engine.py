@@ -49,6 +49,13 @@ def compiled(model, mode, size, precision, hint="THROUGHPUT", streams=THREADS, t
         "INFERENCE_NUM_THREADS": str(threads)})
 
 
+def dimension(model):
+    """Features per photo."""
+    import openvino as ov
+    end = next(out for out in ov.Core().read_model(model).outputs if "features" in out.get_names())
+    return end.get_partial_shape()[-1].get_length()
+
+
 class Requests:
     """Asynchronous requests, two per stream so that none waits for its caller."""
 
