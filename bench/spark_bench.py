@@ -5,114 +5,79 @@
     spark_over_original  photos/s of `pomona featurize --engine spark`, against Spark + iterator pandas UDF + Keras
     spark_over_local     the same, against the local engine; the session's start stated apart
     executors            photos/s on a standalone cluster of one and of two executors of one core
-    pca_over_mllib       seconds of Spark MLlib's PCA over seconds of ours in Spark, 100,000 x 1,280 from Parquet
+    pca_over_mllib       seconds of Spark MLlib's PCA over seconds of ours in Spark, 100,000 x 1,280 from Parquet. MLlib
+                         is stopped after --limit seconds; what is then printed is a lower bound: `> figure`
     wide                 a size at which MLlib's driver (1 GB, Spark's default) fails and ours does not
 
-    bench/spark_bench.py [featurize|executors|pca|wide ...] [--photos 20000] [--model PATH]
+    bench/spark_bench.py [featurize|executors|pca|wide ...] [--photos 20000] [--model PATH] [--short]
 
-Needs setup/spark.sh and setup/keras.sh. Keras gets random weights: its speed does not depend on them. What Keras and
-MLlib pay for their own start (imports, model) is left out of their times; ours is in.
+Needs setup/spark.sh, for `featurize` setup/keras.sh too, and room in --work: `pca` takes 0.7 GB there while it runs.
+--short runs every part to its end on little data: to see that it works. A part that fails is named, and the others go
+on. Keras gets random weights: its speed does not depend on them. What Keras and MLlib pay for their own start (imports,
+model, JVM) is left out of their times; ours is in, the start of the session excepted, which both have.
 """
 import argparse
 import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-BUILD = pathlib.Path(os.environ.get("POMONA_BUILD", ROOT / "build"))
-POMONA = os.environ.get("POMONA_BIN", str(BUILD / "bin" / "pomona"))
-SPARK = ROOT / ".venv-spark4" / "bin" / "python"
-SHARED = pathlib.Path(os.environ.get("POMONA_SHARED", ROOT.parent / "shared" / "data"))
-
-ORIGINAL = r'''
-import glob, io, json, sys, time
-import numpy as np
-import pandas as pd
-from pyspark.sql import SparkSession
-from pyspark.sql.functions import col, pandas_udf, PandasUDFType
-from typing import Iterator
-source, dest, keras_site, few, many = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5])
-spark = (SparkSession.builder.master("local[2]").config("spark.sql.execution.arrow.maxRecordsPerBatch", "64")
-         .config("spark.driver.memory", "3g").config("spark.ui.enabled", "false").getOrCreate())
-spark.sparkContext.setLogLevel("ERROR")
-
-@pandas_udf("array<float>")
-def featurize(batches: Iterator[pd.Series]) -> Iterator[pd.Series]:
-    sys.path.append(keras_site)
-    import os
-    os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", TF_NUM_INTRAOP_THREADS="1", TF_NUM_INTEROP_THREADS="1", CUDA_VISIBLE_DEVICES="")
-    from keras import Model
-    from keras.applications.mobilenet_v2 import MobileNetV2, preprocess_input
-    from PIL import Image
-    full = MobileNetV2(weights=None, input_shape=(224, 224, 3))
-    model = Model(full.input, full.layers[-2].output)
-    def decode(content):
-        picture = Image.open(io.BytesIO(content)).convert("RGB").resize((224, 224))
-        return preprocess_input(np.asarray(picture, dtype=np.float32))
-    for contents in batches:
-        yield pd.Series(list(model.predict(np.stack(contents.map(decode)), verbose=0)))
-
-paths = sorted(glob.glob(source + "/**/*.jpg", recursive=True))
-times = []
-for count in (few, few, many):  # the first warms imports, workers and the JVM up, and is not counted
-    began = time.time()
-    photos = spark.read.format("binaryFile").load(paths[:count]).repartition(2)
-    photos.select("path", featurize("content").alias("features")).write.mode("overwrite").parquet(dest)
-    times.append(time.time() - began)
-print(json.dumps({"seconds": times[1:], "rate": (many - few) / (times[2] - times[1])}))
-'''
-
-MLLIB = r'''
-import json, sys, time
-from pyspark.sql import SparkSession
-from pyspark.ml.feature import PCA
-from pyspark.ml.functions import array_to_vector
-source, k, memory = sys.argv[1], int(sys.argv[2]), sys.argv[3]
-spark = (SparkSession.builder.master("local[2]").config("spark.driver.memory", memory)
-         .config("spark.ui.enabled", "false").getOrCreate())
-spark.sparkContext.setLogLevel("ERROR")
-spark.range(1000).count()
-rows = spark.read.parquet(source).select(array_to_vector("features").alias("features"))
-began = time.time()
-model = PCA(k=k, inputCol="features", outputCol="components").fit(rows)
-print(json.dumps({"seconds": time.time() - began, "explained": float(sum(model.explainedVariance))}))
-'''
-
-
-def say(name, value, unit="", note=""):
-    print(f"BENCH {name} {value:.3g} {unit}".rstrip() + (f"  # {note}" if note else ""), flush=True)
-
-
-def run(words, env=None, code=0, timeout=1500):
-    done = subprocess.run([str(word) for word in words], env=env, capture_output=True, text=True, timeout=timeout,
-                          stdin=subprocess.DEVNULL)
-    if code is not None and done.returncode != code:
-        sys.exit(f"{' '.join(map(str, words))} ended with {done.returncode}:\n{done.stdout}\n{done.stderr[-4000:]}")
-    return done
+from common import (POMONA, ROOT, SHARED, SPARK, SPARK_JOBS, keras_site, record, run, say, spark_env, vectors_of)
 
 
 def spark_words(master, *conf):
     return ["--engine", "spark", "--master", master, *(word for one in conf for word in ("--spark-conf", one))]
 
 
-def spark_env(**more):
-    return {**os.environ, "POMONA_PYTHON": str(SPARK), "PYSPARK_PYTHON": str(SPARK), **{key: str(value) for key, value in more.items()}}
-
-
-def record(dest):
-    return json.loads((pathlib.Path(dest) / "_run.json").read_text())
-
-
 def network_words(model):
     return ["--model", model, "--preprocess", "tf", "--input-size", "224", "--rows-per-file", "1024", "--labels", "none"]
 
 
+NOT_ENDED = "it had not ended"
+
+
+class Failed(Exception):
+    """A part of the bench that did not run to its end."""
+
+
+def bounded(words, env, limit):
+    """Runs a command and all that it starts; nothing of it outlives `limit` seconds: `returncode` is then None."""
+    words = [str(word) for word in words]
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        child = subprocess.Popen(words, env=env, stdout=out, stderr=err, stdin=subprocess.DEVNULL, start_new_session=True)
+        code = None
+        try:
+            code = child.wait(limit)
+        except subprocess.TimeoutExpired:
+            pass
+        finally:
+            try:
+                os.killpg(child.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+            child.wait()
+        out.seek(0)
+        err.seek(0)
+        return subprocess.CompletedProcess(words, code, out.read(), err.read())
+
+
+def ours(words, env, limit=300):
+    done = bounded(words, env, limit)
+    if done.returncode != 0:
+        how = f"did not end in {limit:.0f} s" if done.returncode is None else f"ended with {done.returncode}"
+        raise Failed(f"{' '.join(done.args)} {how}:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
+
+
 def photos_of(work, count):
+    """A folder with at least so many photos."""
+    for made in sorted(work.glob("turntable-*"), key=lambda folder: int(folder.name.rpartition("-")[2])):
+        if int(made.name.rpartition("-")[2]) >= count:
+            return made
     folder = work / f"turntable-{count}"
     if not folder.exists():
         made = work / "making"
@@ -125,7 +90,7 @@ def photos_of(work, count):
 def bench_featurize(options, work):
     photos = photos_of(work, options.photos)
     words = [POMONA, "featurize", photos]
-    flags = [*network_words(options.model), "-q"]
+    flags = [*network_words(options.model), "-q", "--limit", options.photos]
     seconds = {}
     for name, more, env in (("local", [], None), ("spark", spark_words("local[2]"), spark_env())):
         dest = work / f"features-{name}"
@@ -145,110 +110,129 @@ def bench_featurize(options, work):
                     say(f"spark_stage_{step}", sum(s["end"] - s["begin"] for s in spans), "s")
     say("spark_over_local", seconds["local"] / seconds["spark"])
 
-    site = next((ROOT / ".venv-keras").glob("lib/python3*/site-packages"))
-    script = work / "original.py"
-    script.write_text(ORIGINAL)
-    few, many = 128, options.original
-    done = run([SPARK, script, photos, work / "original", site, few, many], env=spark_env())
-    original = json.loads(done.stdout.strip().splitlines()[-1])
-    say("original_photos_per_second", original["rate"], "photos/s",
-        f"{many} photos in {original['seconds'][1]:.1f} s, less {few} in {original['seconds'][0]:.1f} s")
-    say("spark_over_original", options.photos / seconds["spark"] / original["rate"])
+    few, many = 128, options.original  # the first time warms imports, workers and the JVM up, and is not counted
+    done = run([SPARK, SPARK_JOBS / "original.py", photos, work / "original", keras_site(), "--counts", f"{few},{few},{many}"],
+               env=spark_env())
+    _, short, long = json.loads(done.stdout.strip().splitlines()[-1])["seconds"]
+    rate = (many - few) / (long - short)
+    say("original_photos_per_second", rate, "photos/s", f"{many} photos in {long:.1f} s, less {few} in {short:.1f} s")
+    say("spark_over_original", options.photos / seconds["spark"] / rate)
 
 
 def bench_executors(options, work):
     sys.path[:0] = [str(ROOT / "tests" / "spark"), str(ROOT / "tests")]
     from cluster import SparkInstall, StandaloneCluster
 
-    photos = photos_of(work, options.photos)
+    photos = photos_of(work, 2 * options.executor_photos)
     rates = {}
     for workers in (1, 2):
         with tempfile.TemporaryDirectory() as folder:
             with StandaloneCluster(SparkInstall.find("4"), folder, workers=workers, cores=1) as cluster:
                 dest = work / f"features-{workers}"
                 shutil.rmtree(dest, ignore_errors=True)
-                run([POMONA, "featurize", photos, dest, *network_words(options.model), "-q", "--limit",
-                     options.executor_photos * workers, *spark_words(cluster.url)],
-                    env=cluster.env(POMONA_PYTHON=SPARK))
+                ours([POMONA, "featurize", photos, dest, *network_words(options.model), "-q", "--limit",
+                      options.executor_photos * workers, *spark_words(cluster.url)],
+                     env=cluster.env(POMONA_PYTHON=str(SPARK)))
         found = record(dest)
         rates[workers] = found["counts"]["written"] / found["seconds"]
         say(f"photos_per_second_{workers}_executors", rates[workers], "photos/s", f"{found['seconds']:.1f} s")
     say("two_executors_over_one", rates[2] / rates[1])
 
 
-def vectors_of(folder, rows, d):
-    """Correlated random vectors as a features dataset."""
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    if (folder / "_SUCCESS").exists():
-        return folder
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    rng = np.random.default_rng(1)
-    mix = rng.standard_normal((64, d)).astype(np.float32)
-    for part, first in enumerate(range(0, rows, 8192)):
-        count = min(8192, rows - first)
-        x = rng.standard_normal((count, 64)).astype(np.float32) @ mix + rng.standard_normal((count, d), np.float32)
-        table = pa.table({"path": [f"/{first + i}.jpg" for i in range(count)],
-                          "features": pa.FixedSizeListArray.from_arrays(pa.array(x.ravel()), d)})
-        pq.write_table(table, folder / f"part-{part:05}-{'0' * 16}.snappy.parquet", row_group_size=512)
-    (folder / "_SUCCESS").touch()
-    return folder
-
-
 def ours_pca(source, work, k, memory):
+    """Seconds by stage."""
     dest = work / "reduced"
     shutil.rmtree(dest, ignore_errors=True)
-    run([POMONA, "reduce", source, dest, "-k", k, "-q", *spark_words("local[2]", f"spark.driver.memory={memory}")],
-        env=spark_env())
+    ours([POMONA, "reduce", source, dest, "-k", k, "-q", *spark_words("local[2]", f"spark.driver.memory={memory}")],
+         env=spark_env())
     stages = record(dest)["stages"]
-    return stages["moments"] + stages["fit"]
+    shutil.rmtree(dest)
+    return stages
 
 
-def theirs_pca(source, work, k, memory, code=0):
-    script = work / "mllib.py"
-    script.write_text(MLLIB)
-    return run([SPARK, script, source, k, memory], env=spark_env(), code=code)
+def theirs_pca(source, k, memory, limit):
+    """(seconds of MLlib's fit, None), or (seconds that it had, why it gave nothing)."""
+    started = time.time()
+    done = bounded([SPARK, SPARK_JOBS / "mllib_pca.py", source, k, memory], spark_env(), limit)
+    text = done.stdout + done.stderr
+    if done.returncode == 0:
+        return json.loads(done.stdout.strip().splitlines()[-1])["seconds"], None
+    began = next((line.split()[1] for line in done.stdout.splitlines() if line.startswith("BEGAN")), None)
+    if began is None:
+        raise Failed(f"MLlib did not get as far as its fit in {time.time() - started:.0f} s:\n{text[-4000:]}")
+    spent = time.time() - float(began)
+    for line in text.splitlines():
+        if "OutOfMemoryError" in line:
+            return spent, line[line.index("OutOfMemoryError"):].strip()[:80]
+    if done.returncode is None:
+        return spent, NOT_ENDED
+    raise Failed(f"MLlib's PCA failed, not for want of memory:\n{text[-4000:]}")
 
 
 def bench_pca(options, work):
+    k = 100
     source = vectors_of(work / f"vectors-{options.rows}", options.rows, 1280)
-    ours = ours_pca(source, work, 100, "4g")
-    say("pca_seconds", ours, "s", f"{options.rows} x 1,280, k = 100: read, moments, fit")
-    theirs = json.loads(theirs_pca(source, work, 100, "4g").stdout.strip().splitlines()[-1])["seconds"]
-    say("mllib_pca_seconds", theirs, "s")
-    say("pca_over_mllib", theirs / ours)
+    stages = ours_pca(source, work, k, "4g")
+    seconds = stages["moments"] + stages["fit"]
+    what = f"{options.rows:,} x 1,280, k = {k}"
+    say("pca_seconds", seconds, "s", f"{what}: read and moments {stages['moments']:.1f} s, fit {stages['fit']:.1f} s")
+    theirs, stopped = theirs_pca(source, k, "4g", options.limit)
+    bound = "> " if stopped else ""
+    say("mllib_pca_seconds", theirs, "s", f"{what}{': ' + stopped if stopped else ''}", bound)
+    say("pca_over_mllib", theirs / seconds, "", what, bound)
+    shutil.rmtree(source)
 
 
 def bench_wide(options, work):
     d = options.wide
-    source = vectors_of(work / f"wide-{d}", 2000, d)
-    theirs = theirs_pca(source, work, 50, "1g", code=None)
-    reason = next((line.strip() for line in (theirs.stdout + theirs.stderr).splitlines() if "OutOfMemory" in line), "")
-    say("mllib_wide_failed", int(theirs.returncode != 0), "", f"2,000 x {d:,}, driver of 1 GB: {reason[:90] or 'it did it'}")
-    say("pca_wide_seconds", ours_pca(source, work, 50, "1g"), "s", "ours, in the same memory")
+    source = vectors_of(work / f"wide-{d}", options.wide_rows, d)
+    what = f"{options.wide_rows:,} x {d:,}, driver of 1 GB"
+    theirs, stopped = theirs_pca(source, 50, "1g", min(options.limit, 150))
+    if stopped == NOT_ENDED:
+        raise Failed(f"MLlib neither ended nor failed in {theirs:.0f} s: give more --limit, or a smaller --wide")
+    say("mllib_wide_failed", int(stopped is not None), "", f"{what}: {stopped or 'it did it'}, {theirs:.0f} s")
+    stages = ours_pca(source, work, 50, "1g")
+    say("pca_wide_seconds", stages["moments"] + stages["fit"], "s",
+        f"ours, {what}; the matrix lies in a Python worker, outside of the JVM")
+    shutil.rmtree(source)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", nargs="*", default=[], help="featurize executors pca wide; default: all")
-    parser.add_argument("--photos", type=int, default=20_000)
-    parser.add_argument("--original", type=int, default=1_200, help="photos for the original pipeline")
-    parser.add_argument("--executor-photos", type=int, default=4_096, help="per executor")
-    parser.add_argument("--rows", type=int, default=100_000, help="vectors for the PCA")
-    parser.add_argument("--wide", type=int, default=6_000, help="dimensions of the wide PCA")
+    parser.add_argument("--short", action="store_true", help="little data in every part")
+    parser.add_argument("--photos", type=int, help="default: 20,000")
+    parser.add_argument("--original", type=int, help="photos for the original pipeline; default: 1,200")
+    parser.add_argument("--executor-photos", type=int, help="per executor; default: 8,192")
+    parser.add_argument("--rows", type=int, help="vectors for the PCA; default: 100,000")
+    parser.add_argument("--limit", type=float, default=420, help="seconds that MLlib gets, with its start; default: 420")
+    parser.add_argument("--wide", type=int, default=6_000, help="dimensions of the wide PCA; default: 6,000")
+    parser.add_argument("--wide-rows", type=int, default=500)
     parser.add_argument("--model", default=str(SHARED / "weights" / "mobilenet_v2_1.0_224.onnx"))
     parser.add_argument("--work", type=pathlib.Path, default=pathlib.Path(tempfile.gettempdir()) / "pomona-spark-bench")
     options = parser.parse_args()
+    for name, whole, short in (("photos", 20_000, 512), ("original", 1_200, 256), ("executor_photos", 8_192, 256),
+                               ("rows", 100_000, 4_000)):
+        if getattr(options, name) is None:
+            setattr(options, name, short if options.short else whole)
     for needed, how in ((SPARK, "setup/spark.sh 4"), (pathlib.Path(options.model), "the weights, or --model PATH")):
         if not needed.exists():
             sys.exit(f"{needed} is not there: {how}")
     options.work.mkdir(parents=True, exist_ok=True)
     benches = {"featurize": bench_featurize, "executors": bench_executors, "pca": bench_pca, "wide": bench_wide}
+    for name in options.what:
+        if name not in benches:
+            parser.error(f"there is no part {name}; there are {', '.join(benches)}")
+    failed = []
     for name in options.what or benches:
-        benches[name](options, options.work)
+        began = time.time()
+        try:
+            benches[name](options, options.work)
+        except (Exception, SystemExit) as error:  # the other parts have their own figures to give
+            failed.append(name)
+            print(f"{name} failed after {time.time() - began:.0f} s: {error}", file=sys.stderr, flush=True)
+    if failed:
+        sys.exit(f"no figures, or not all, from: {', '.join(failed)}")
 
 
 if __name__ == "__main__":

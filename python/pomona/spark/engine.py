@@ -293,4 +293,4 @@ class Engine:
         stages["reduce"] = time.time() - mapped
         self.result["reduced"] = json.loads(cluster.finish_reduced(self.text, json.dumps({
             "run_id": run_id, "results": results, "seconds": time.time() - began, "stages": stages,
-            "more": self._more()})))
+            "more": {**self._more(), "timeline": self.spans}})))

@@ -66,7 +66,9 @@ def spark_defaults():
 def settings(asked, site, python, package):
     """Configuration of the session: what the user asked for, over what the site says, over what is useful. `python`: the
     executors'."""
-    ours = {"spark.ui.showConsoleProgress": "false", "spark.sql.execution.arrow.maxRecordsPerBatch": "64"}
+    ours = {"spark.ui.showConsoleProgress": "false", "spark.sql.execution.arrow.maxRecordsPerBatch": "64",
+            # The driver's Java only schedules: the slow compiler and many collectors make a session later, and no faster.
+            "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"}
     if not {"spark.eventLog.enabled", "spark.eventLog.dir"} & (set(site) | set(asked)):
         home = os.environ.get("POMONA_HOME")
         cache = pathlib.Path(home, "cache") if home else pathlib.Path(
