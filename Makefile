@@ -5,7 +5,7 @@ SHELL := /bin/bash
 PHOTOS ?=
 COUNT ?= 3000
 
-.PHONY: help build demo wheel test test-slow test-release bench bench-spark bench-serve format tidy asan tsan clean
+.PHONY: help build demo wheel test test-slow test-release bench bench-spark bench-serve format tidy asan tsan fuzz clean
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -48,6 +48,9 @@ asan:  ## Unit tests under AddressSanitizer and UndefinedBehaviorSanitizer
 
 tsan:  ## Unit tests under ThreadSanitizer
 	@setup/tools.sh tsan
+
+fuzz:  ## Fuzzers over every reader of foreign bytes, an hour in all (FUZZ_SECONDS=N each)
+	@setup/tools.sh fuzz
 
 clean:  ## Remove what was built (not .venv, not the networks)
 	rm -rf build build-* demo

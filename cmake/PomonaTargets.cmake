@@ -10,12 +10,22 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_L
   # gcc 12 sees overlaps in std::string's own operator+ (GCC bug 105329).
   target_compile_options(pomona_flags INTERFACE -Wno-restrict)
 endif()
+if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+  # libstdc++'s own std::stable_sort uses what it calls deprecated, and clang sees it.
+  target_compile_options(pomona_flags INTERFACE -Wno-deprecated-declarations)
+endif()
 if(POMONA_WERROR)
   target_compile_options(pomona_flags INTERFACE -Werror)
 endif()
 if(POMONA_SANITIZE)
-  target_compile_options(pomona_flags INTERFACE -fsanitize=${POMONA_SANITIZE} -fno-omit-frame-pointer)
+  # A finding ends the program: what is only printed makes no test fail.
+  target_compile_options(pomona_flags INTERFACE -fsanitize=${POMONA_SANITIZE} -fno-sanitize-recover=all
+                                                -fno-omit-frame-pointer)
   target_link_options(pomona_flags INTERFACE -fsanitize=${POMONA_SANITIZE})
+endif()
+if(POMONA_FUZZ)
+  # Every object counts its edges and comparisons for libFuzzer; programs without it are none the wiser.
+  target_compile_options(pomona_flags INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 
 # pomona_library(NAME SOURCES ... PUBLIC ... PRIVATE ...)

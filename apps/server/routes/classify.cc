@@ -8,6 +8,7 @@
 
 #include "photos.h"
 #include "pomona/base/error.h"
+#include "pomona/base/json_text.h"
 
 namespace pomona::server {
 namespace {
@@ -133,7 +134,7 @@ std::expected<std::vector<float>, std::string> components_of(const Request& requ
     rows.resize(request.body.size() / sizeof(float));
     std::memcpy(rows.data(), request.body.data(), request.body.size());
   } else {
-    json given = json::parse(request.body, nullptr, false);
+    json given = parse_json(request.body);
     if (given.is_object() && given.contains("components")) given = json(given["components"]);
     if (given.is_array() && !given.empty() && !given[0].is_array()) given = json::array({given});
     if (!given.is_array() || given.empty()) {

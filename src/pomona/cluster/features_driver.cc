@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "pomona/base/error.h"
+#include "pomona/base/json_text.h"
 #include "pomona/pipeline/features_dataset.h"
 #include "pomona/pipeline/resume_plan.h"
 #include "pomona/storage/dataset.h"
@@ -27,7 +28,7 @@ std::uint64_t adopt(const Store& dest, ResumePlan& plan) {
   }
   std::uint64_t adopted = 0;
   for (const std::string& name : dest.list(folder)) {
-    const json announced = json::parse(dest.read(folder + "/" + name), nullptr, false);
+    const json announced = parse_json(dest.read(folder + "/" + name));
     if (!announced.is_object()) continue;
     try {
       const PartRecord record = part_from_json(announced.at("record"));

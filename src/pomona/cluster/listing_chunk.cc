@@ -104,6 +104,13 @@ void read_listing_chunk(const Store& store, const std::string& name, std::uint64
       const auto read = take(reader->ReadRowGroup(group), what);
       const auto table = take(read->CombineChunks(), what);
       if (!table->schema()->Equals(*chunk_schema(), false)) damaged(name, "other columns");
+      for (int c = 0; c < table->num_columns(); ++c) {
+        const auto& column = *table->column(c);
+        if (column.num_chunks() != 1 || column.length() != table->num_rows() ||
+            static_cast<std::uint64_t>(column.length()) != rows) {
+          damaged(name, "fewer entries than it says");
+        }
+      }
       const auto& paths = static_cast<const arrow::BinaryArray&>(*table->column(0)->chunk(0));
       const auto& bytes = static_cast<const arrow::Int64Array&>(*table->column(1)->chunk(0));
       const auto& times = static_cast<const arrow::Int64Array&>(*table->column(2)->chunk(0));
@@ -121,7 +128,9 @@ void read_listing_chunk(const Store& store, const std::string& name, std::uint64
       }
     }
     if (given != count) damaged(name, "it ends early");
-  } catch (const parquet::ParquetException& error) {
+  } catch (const Error&) {
+    throw;
+  } catch (const std::exception& error) {
     damaged(name, error.what());
   }
 }

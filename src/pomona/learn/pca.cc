@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "pomona/base/error.h"
+#include "pomona/base/json_text.h"
 #include "pomona/learn/bytes.h"
 #include "pomona/learn/dense.h"
 #include "pomona/learn/parallel.h"
@@ -280,7 +281,7 @@ std::string Pca::serialize() const {
 
 Pca Pca::deserialize(std::string_view bytes) {
   ByteReader in(bytes, kMagic, kVersion, "PCA");
-  const auto header = nlohmann::json::parse(in.text(), nullptr, false);
+  const auto header = parse_json(in.text());
   const auto number = [&](const char* name, std::int64_t most) {
     const auto found = header.is_object() ? header.find(name) : header.end();
     if (found == header.end() || !found->is_number_integer())

@@ -4,13 +4,14 @@
 #include <nlohmann/json.hpp>
 
 #include "pomona/base/error.h"
+#include "pomona/base/json_text.h"
 #include "pomona/model/onnx_graph.h"
 
 namespace pomona {
 namespace {
 
 nlohmann::json metadata_object(const onnx::ModelProto& model, const char* key) {
-  nlohmann::json object = nlohmann::json::parse(onnx_metadata(model, key), nullptr, false);
+  nlohmann::json object = parse_json(onnx_metadata(model, key));
   if (!object.is_object()) {
     throw Error(ErrorCode::kFormat, std::string("damaged model file: its metadata `") + key +
                                         "` is not there or is not a JSON object");

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "pomona/base/error.h"
+#include "pomona/base/json_text.h"
 #include "pomona/base/paths.h"
 
 namespace pomona {
@@ -91,7 +92,7 @@ PreprocessSpec preprocess_spec(std::string_view mode_or_file) {
     throw Error(ErrorCode::kUsage, "unknown preprocessing `" + std::string(mode_or_file) +
                                        "`: give tf, caffe, torch, lite, or a .json file with mean, std, ...");
   }
-  const json parsed = json::parse(read_file(file), nullptr, false);
+  const json parsed = parse_json(read_file(file));
   try {
     if (parsed.is_discarded()) throw Error(ErrorCode::kFormat, "preprocessing: not JSON");
     return preprocess_from_json(parsed);

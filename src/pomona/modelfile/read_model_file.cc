@@ -10,6 +10,7 @@
 
 #include "pomona/base/error.h"
 #include "pomona/base/hash.h"
+#include "pomona/base/json_text.h"
 #include "pomona/base/paths.h"
 #include "pomona/model/embedded.h"
 #include "pomona/model/onnx_graph.h"
@@ -26,7 +27,7 @@ using nlohmann::json;
 }
 
 json metadata(const onnx::ModelProto& proto, const char* key, json::value_t type) {
-  json value = json::parse(onnx_metadata(proto, key), nullptr, false);
+  json value = parse_json(onnx_metadata(proto, key));
   if (value.is_discarded() || value.type() != type) {
     damaged(fmt::format("its metadata `{}` is not there or is not what it should be", key));
   }

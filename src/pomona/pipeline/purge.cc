@@ -16,6 +16,7 @@
 #include <set>
 
 #include "pomona/base/error.h"
+#include "pomona/base/json_text.h"
 #include "pomona/base/text.h"
 #include "pomona/contributions/contributions.h"
 #include "pomona/pipeline/moment_sequence.h"
@@ -249,7 +250,7 @@ class Purge {
     if (store.exists(kRunRecord)) {
       const std::string text = store.read(kRunRecord);
       item.bytes += text.size();
-      record = nlohmann::json::parse(text, nullptr, false);
+      record = parse_json(text);
       if (record.is_object()) {
         date = parse_utc(string_of(record, "finished"));
         if (record.contains("parts") && record["parts"].is_array()) {

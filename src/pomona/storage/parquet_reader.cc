@@ -25,6 +25,7 @@ namespace {
 
 // Row groups of other programs may hold everything: they are taken in steps of this size.
 constexpr std::int64_t kMostBytes = 64 << 20;
+constexpr std::int64_t kMostRows = std::int64_t{1} << 40;  // of a file
 
 // Damaged files must end as an Error, whatever the Parquet library throws at them.
 template <typename Step>
@@ -70,7 +71,12 @@ std::optional<std::string> text_at(const arrow::Array& array, std::int64_t i, co
       return std::string(static_cast<const arrow::LargeBinaryArray&>(array).GetView(i));
     case arrow::Type::DICTIONARY: {
       const auto& dictionary = static_cast<const arrow::DictionaryArray&>(array);
-      return text_at(*dictionary.dictionary(), dictionary.GetValueIndex(i), what);
+      // The Parquet library hands a file's numbers on as they stand.
+      const std::int64_t index = dictionary.GetValueIndex(i);
+      if (index < 0 || index >= dictionary.dictionary()->length()) {
+        throw Error(ErrorCode::kFormat, what + ": a row points outside of its column's dictionary");
+      }
+      return text_at(*dictionary.dictionary(), index, what);
     }
     default:
       throw Error(ErrorCode::kFormat, what + ": a column of text holds " + array.type()->ToString());
@@ -140,6 +146,7 @@ class ParquetReader final : public BlockReader {
       const auto reader = open();
       check(reader->GetSchema(&arrow_schema_), what_);
     });
+    check_counts();
     find_columns();
   }
 
@@ -173,6 +180,20 @@ class ParquetReader final : public BlockReader {
  private:
   static std::string join_shown(const Store& store, const std::string& name) {
     return store.uri() + "/" + name;
+  }
+
+  // What callers make room for by the footer's word must not be nonsense.
+  void check_counts() const {
+    std::int64_t left = metadata_->num_rows();
+    bool sound = left >= 0 && left <= kMostRows;
+    for (int group = 0; sound && group < metadata_->num_row_groups(); ++group) {
+      const std::int64_t own = metadata_->RowGroup(group)->num_rows();
+      sound = own >= 0 && own <= left;
+      left -= own;
+    }
+    if (!sound || left != 0) {
+      throw Error(ErrorCode::kFormat, what_ + ": its footer contradicts itself about the number of rows");
+    }
   }
 
   std::unique_ptr<parquet::arrow::FileReader> open() const {

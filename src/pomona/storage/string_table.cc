@@ -57,7 +57,10 @@ std::shared_ptr<arrow::Table> read_parquet(const std::shared_ptr<arrow::Buffer>&
   auto reader = value_of(parquet::arrow::OpenFile(std::make_shared<arrow::io::BufferReader>(bytes),
                                                   arrow::default_memory_pool()),
                          uri);
-  return value_of(reader->ReadTable(), uri);
+  auto table = value_of(reader->ReadTable(), uri);
+  // The Parquet library hands a file's numbers on as they stand: indices into dictionaries, for one.
+  if (const auto status = table->ValidateFull(); !status.ok()) malformed(uri, status.message());
+  return table;
 }
 
 std::optional<std::string> text_of(const arrow::Array& array, std::int64_t row, const std::string& uri,
@@ -98,7 +101,9 @@ StringTable read_string_table(const std::string& uri) {
     const bool is_parquet = bytes.starts_with("PAR1");
     const auto buffer = arrow::Buffer::FromString(std::move(bytes));
     table = is_parquet ? read_parquet(buffer, uri) : read_csv(buffer, uri);
-  } catch (const parquet::ParquetException& error) {
+  } catch (const Error&) {
+    throw;
+  } catch (const std::exception& error) {
     malformed(uri, error.what());
   }
   for (int c = 0; c < table->num_columns(); ++c) {
