@@ -19,10 +19,21 @@ pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
 pkg_check_modules(HWY REQUIRED IMPORTED_TARGET libhwy)
 pkg_check_modules(HEIF IMPORTED_TARGET libheif)
 
-file(GLOB _site "${POMONA_VENV}/lib/python3.*/site-packages")
+if(SKBUILD)
+  # pip and build make an environment of what pyproject.toml names: its libraries, where they are there.
+  execute_process(
+    COMMAND "${Python_EXECUTABLE}" -c "from importlib.metadata import files
+print(next(f for f in files('daal') if f.name.startswith('libonedal_core.so')).locate().resolve().parents[1])"
+    OUTPUT_STRIP_TRAILING_WHITESPACE OUTPUT_VARIABLE _building ERROR_QUIET)
+  if(_building)
+    set(POMONA_VENV "${_building}")
+  endif()
+endif()
+# Debian's own Python calls the folder dist-packages.
+file(GLOB _site "${POMONA_VENV}/lib/python3.*/site-packages" "${POMONA_VENV}/lib/python3.*/dist-packages")
 if(NOT _site)
   message(FATAL_ERROR "No Python environment at ${POMONA_VENV}. Run `make build`: it makes one from "
-                      "setup/requirements.lock.")
+                      "setup/requirements.lock. Or let pip make one: leave --no-build-isolation away.")
 endif()
 list(GET _site 0 _site)
 set(_venv_lib "${POMONA_VENV}/lib")

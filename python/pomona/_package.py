@@ -173,7 +173,7 @@ def closure(package) -> list:
     while wanted:
         need, by = wanted.pop()
         requirement, _, marker = need.partition(";")
-        name = re.match(r"[A-Za-z0-9._-]+", requirement)[0]
+        name = re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0]
         if "extra ==" in marker:
             continue
         if _plain(name) not in parts:

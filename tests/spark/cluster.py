@@ -150,7 +150,7 @@ class StandaloneCluster(SparkPlace):
             host = self.network.host(i)
             self._server(f"worker-{i}", host, self.network.inside(i), "worker.Worker", "--host", host, "--cores", cores,
                          "--memory", memory, "--work-dir", self.folder / f"worker-{i}", "--webui-port", 0, self.url)
-        wait_for(lambda: self.state().get("aliveworkers") == workers, "the workers did not register", 60, self.servers)
+        wait_for(lambda: self.state().get("aliveworkers") == workers, "the workers did not register", 180, self.servers)
 
     def _server(self, name, host, inside, main, *words):
         # Shuffle files and caches of one worker are not the other's.

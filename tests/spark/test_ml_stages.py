@@ -158,7 +158,7 @@ def test_answers_are_those_of_the_command(done):
                 continue
             said, wanted = row["prediction"], expected[path]
             assert said["label"] == wanted["label"] and said["confident"] == wanted["confident"]
-            assert abs(said["probability"] - wanted["probability"]) < 1e-5  # printed with six digits
+            assert abs(said["probability"] - wanted["probability"]) < 1e-5
             assert abs(said["distance"] - wanted["distance"]) < 1e-4
             assert [t["label"] for t in said["top"]] == [t["label"] for t in wanted["top"]]
             assert list(said["targets"].values())[0]["label"] == said["label"]
