@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""wheel_notices.py LOG WHEEL OUT: WHEEL with the copyright notices of the Debian libraries that auditwheel put into it.
+"""wheel_notices.py LOG WHEEL OUT: WHEEL with the notices of the libraries it carries: Debian's, which auditwheel put into it,
+and Intel's.
 
 LOG is auditwheel's, which names them. A library that belongs to no package is one of our own build. WHEEL is not
 changed; OUT appears whole.
@@ -24,6 +25,17 @@ def package_of(library):
     return None
 
 
+def add_intel(folder):
+    """The terms of oneDAL and oneTBB, of which the wheel carries copies, and those of what is in them."""
+    environment = pathlib.Path(sys.prefix)
+    folder.mkdir()
+    for package in ("daal", "tbb"):
+        [licence] = environment.glob(f"lib/python3*/site-packages/{package}-[0-9]*.dist-info/LICENSE.txt")
+        (folder / f"{package}.txt").write_bytes(licence.read_bytes())
+    for more in sorted((environment / "share" / "doc").glob("*/licensing/third-party-programs.txt")):
+        (folder / f"{more.parts[-3]}-third-party-programs.txt").write_bytes(more.read_bytes())
+
+
 def main(log, wheel, out):
     grafted = sorted(set(re.findall(r"Grafting: (\S+) ->", pathlib.Path(log).read_text())))
     packages = sorted({p for p in map(package_of, grafted) if p})
@@ -39,6 +51,7 @@ def main(log, wheel, out):
         for package in packages:
             text = pathlib.Path("/usr/share/doc", package, "copyright").read_bytes()
             (notices / f"{package}.txt").write_bytes(text)
+        add_intel(notices.parent / "intel")
     partial.replace(out)
     print(f"{len(grafted)} libraries of {len(packages)} Debian packages")
 
