@@ -5,7 +5,7 @@ SHELL := /bin/bash
 PHOTOS ?=
 COUNT ?= 3000
 
-.PHONY: help build demo wheel test test-slow test-release bench bench-spark bench-serve format tidy asan tsan fuzz clean
+.PHONY: help build demo wheel sbom test test-slow test-release faults bench bench-spark bench-serve bench-scale format tidy asan tsan fuzz clean
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -27,6 +27,9 @@ test-slow: build  ## What takes longer: object stores, Spark, HDFS, YARN, Keras,
 
 test-release: build  ## The wheel, built and tried in bare environments; every order of imports
 	@setup/test.sh release
+sbom: build  ## Licences of all parts: docs/licences.md, and bills of materials in build/sbom
+	@setup/sbom.sh
+
 
 bench: build  ## Figures side by side, as BENCH lines
 	@setup/bench.sh
