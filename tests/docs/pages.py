@@ -62,6 +62,7 @@ def blocks(path):
     found, fence, block = [], None, None
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         match = FENCE.match(line.strip() if fence is None else line.rstrip())
+        assert fence or match or not line.lstrip().startswith("```"), f"{name_of(path)}:{number}: no backticks behind a fence"
         if fence is None and match:
             fence = match[1]
             language, _, tag = match[2].strip().partition(" ")

