@@ -42,8 +42,7 @@ void add_network_flags(CLI::App& app, NetworkFlags& flags) {
       ->capture_default_str()
       ->group("Network");
   app.add_flag("--no-exif", flags.no_exif, "Do not turn photos as their EXIF tag says")->group("Network");
-  app.add_option("--batch", flags.batch, "Photos per inference")
-      ->capture_default_str()
+  app.add_option("--batch", flags.batch, "Photos per inference; default: by the input size")
       ->check(CLI::Range(1, 256))
       ->group("Network");
 }

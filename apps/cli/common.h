@@ -31,7 +31,7 @@ struct NetworkFlags {
   std::optional<std::string> fit;
   std::string jpeg_scale = "auto";
   bool no_exif = false;
-  int batch = 8;
+  int batch = 0;
 };
 
 struct OutputFlags {

@@ -19,7 +19,7 @@ struct CutOptions {
   Pool pool = Pool::kAuto;
   int width = 0;   // pixels; 0 = as the network has it, else 224
   int height = 0;  // pixels
-  int batch = 1;
+  int batch = 1;   // photos; 0 = batch_for() the input's size, and 1 where the network takes one at a time
   bool channels_last = false;  // layout to assume where the network does not tell (TensorFlow's)
 };
 
@@ -32,8 +32,12 @@ struct CutNetwork {
   int dimension = 0;
   int width = 0;            // pixels
   int height = 0;           // pixels
+  int batch = 0;            // photos
   bool raw_pixels = false;  // the network takes bytes itself (quantized): mean and std are not applied
 };
+
+// How many photos of an input size pass through a network at once with the least time for each.
+int batch_for(int width, int height);
 
 // Cuts the classification head off (or at a named layer), pools, makes batch and size static and puts the
 // preprocessing in front: conversion from bytes, mean, and std and colour order folded into the first

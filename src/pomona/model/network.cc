@@ -105,7 +105,7 @@ Source resolve(const NetworkOptions& options) {
 }
 
 void check(const NetworkOptions& options) {
-  if (options.batch < 1 || options.batch > kLargestBatch) {
+  if (options.batch < 0 || options.batch > kLargestBatch) {
     throw Error(ErrorCode::kUsage, "a batch of " + std::to_string(options.batch) + " photos: give 1 to " +
                                        std::to_string(kLargestBatch));
   }
@@ -272,7 +272,7 @@ void Network::Impl::finish(const CutNetwork& cut, PreprocessSpec resolved, Preci
   spec = std::move(resolved);
   map = cut.map;
   dimension = cut.dimension;
-  batch = options.batch;
+  batch = cut.batch;
   streams = options.streams > 0 ? options.streams : cpu_budget();
   compiled = compile(core, cut.model, precision, streams, options.compile_cache);
 }
@@ -296,7 +296,8 @@ Network Network::load_embedded(const onnx::ModelProto& parsed, const NetworkOpti
     impl->name = embedded.name;
     impl->file = options.model;
     impl->fingerprint = {embedded.fingerprint.identity, std::string(to_string(precision))};
-    impl->batch = options.batch;
+    impl->batch =
+        options.batch > 0 ? options.batch : batch_for(embedded.preprocess.width, embedded.preprocess.height);
     impl->streams = options.streams > 0 ? options.streams : cpu_budget();
     const bool keep = options.compile_cache && !file_sha256.empty();
     std::string key;
@@ -307,6 +308,7 @@ Network Network::load_embedded(const onnx::ModelProto& parsed, const NetworkOpti
                           {"streams", impl->streams},
                           {"precision", to_string(precision)}});
       if (auto cached = load_compiled(impl->core, key, compile_config(precision, impl->streams))) {
+        impl->batch = static_cast<int>(cached->compiled.output().get_shape().at(0));
         impl->spec = preprocess_from_json(cached->note.at("preprocess"));
         impl->map = static_cast<MapLayout>(cached->note.at("map").get<int>());
         impl->dimension = static_cast<int>(cached->compiled.output().get_shape().at(1));

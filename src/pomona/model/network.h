@@ -51,7 +51,7 @@ struct NetworkOptions {
   std::optional<Fit> fit;                  // none = squash
   bool exif_orientation = true;
   JpegScale jpeg_scale = JpegScale::kAuto;
-  int batch = 8;              // photos per inference; static, a partial batch is padded
+  int batch = 0;              // photos per inference, static, a partial batch is padded; 0 = by input size
   int streams = 0;            // concurrent InferLanes; 0 = cpu_budget()
   bool compile_cache = true;  // keep the compiled network under cache_home()
 };

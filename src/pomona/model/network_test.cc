@@ -15,6 +15,7 @@
 #include "pomona/base/cpu.h"
 #include "pomona/base/error.h"
 #include "pomona/base/paths.h"
+#include "pomona/model/graph_cut.h"
 #include "pomona/model/tiny_network.h"
 
 namespace pomona {
@@ -194,7 +195,7 @@ TEST_F(NetworkTest, UnknownLayersAreAnsweredWithTheNamesThereAre) {
 
 TEST_F(NetworkTest, OptionsThatCannotBeAreRefused) {
   NetworkOptions options = options_for(tiny_file());
-  options.batch = 0;
+  options.batch = -1;
   EXPECT_EQ(load_error(options).first, ErrorCode::kUsage);
   options = options_for(tiny_file());
   options.input_size = 0;
@@ -300,6 +301,20 @@ TEST_F(NetworkTest, CompiledNetworksAreKeptAndGiveTheSame) {
   EXPECT_EQ(vectors(Network::load(options), 4), first);
 }
 
+TEST_F(NetworkTest, TheBatchIsChosenByTheInputSize) {
+  EXPECT_EQ(batch_for(32, 32), 8);
+  EXPECT_EQ(batch_for(128, 128), 8);
+  EXPECT_EQ(batch_for(224, 224), 4);
+  EXPECT_EQ(batch_for(448, 224), 2);
+  EXPECT_EQ(batch_for(2000, 3000), 1);
+  NetworkOptions options = options_for(tiny_file());
+  options.batch = 0;
+  const Network chosen = Network::load(options);
+  EXPECT_EQ(chosen.batch(), batch_for(chosen.preprocess().width, chosen.preprocess().height));
+  options.batch = 1;
+  EXPECT_EQ(vectors(chosen, 3), vectors(Network::load(options), 3));
+}
+
 // The promise that lets Pomona choose batch and threads as it likes.
 TEST_F(NetworkTest, VectorsAreTheSameBitsForAnyBatchAndStream) {
   if (!fs::exists(mobilenet())) GTEST_SKIP() << "no real network: " << mobilenet() << " is not there";
@@ -312,7 +327,7 @@ TEST_F(NetworkTest, VectorsAreTheSameBitsForAnyBatchAndStream) {
     options.precision = precision;
     options.batch = 1;
     const auto expected = vectors(Network::load(options), kPhotos);
-    for (const int batch : {1, 4, 8, 16}) {
+    for (const int batch : {1, 2, 4, 8, 16}) {
       for (const int streams : {1, 2}) {
         options.batch = batch;
         options.streams = streams;
