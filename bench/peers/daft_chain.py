@@ -10,14 +10,14 @@ import numpy as np
 from daft import DataType, col
 from daft.functions import decode_image, download, resize
 
-ROWS = 128  # photos per call of the network
+ROWS = 256  # photos per call of the network
 
 
 def main():
     options = engine.arguments(__doc__)
     size, d = options.size, engine.dimension(options.model)
 
-    @daft.cls(max_concurrency=1, use_process=False)
+    @daft.cls(use_process=False)
     class Network:
         def __init__(self, model, mode, precision):
             self.requests = engine.Requests(engine.compiled(model, mode, size, precision))

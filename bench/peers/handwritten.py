@@ -51,7 +51,7 @@ def main():
 
     firsts = iter(range(0, len(paths), engine.BATCH))
     with concurrent.futures.ThreadPoolExecutor(engine.THREADS) as pool:
-        waiting = [pool.submit(batch, first) for first, _ in zip(firsts, range(AHEAD * engine.THREADS))]
+        waiting = [pool.submit(batch, first) for _, first in zip(range(AHEAD * engine.THREADS), firsts)]
         while waiting:
             pixels, first, count = waiting.pop(0).result()
             for following in firsts:

@@ -29,7 +29,8 @@ import process_tree
 import pyarrow.parquet as pq
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from common import KERAS, POMONA, ROOT, SHARED, SPARK, SPARK_JOBS, keras_site, run, say, spark_env, unpack_photos, vectors_of
+from common import (BUILD, KERAS, POMONA, SHARED, SPARK, SPARK_JOBS, keras_site, run, say, spark_env, unpack_photos,
+                    vectors_of)
 
 HERE = pathlib.Path(__file__).resolve().parent
 K = 41
@@ -134,7 +135,8 @@ class Bench:
         self.options = options
         self.work = options.work
         self.work.mkdir(parents=True, exist_ok=True)
-        self.environment = {**spark_env(), "XDG_CACHE_HOME": str(self.work / "cache"), "PYTHONWARNINGS": "ignore"}
+        self.environment = {**spark_env(), "XDG_CACHE_HOME": str(self.work / "cache"), "PYTHONWARNINGS": "ignore",
+                            "PYTHONPATH": str(HERE)}  # Daft's and Ray's own processes import what the scripts import
         help_text = run([POMONA, "run", "--help"]).stdout
         offered = re.search(r"--precision TEXT\S*\s+([^\n]*)", help_text).group(1)
         # auto is bf16 where the processor has it, and that line stands first already.
@@ -189,7 +191,7 @@ class Bench:
 
     def have(self, name, turn, count):
         return next((m for m in self.results["measurements"]
-                     if (m["part"], m["turn"], m["count"]) == (name, turn, count)), None)
+                     if (m["part"], m["turn"], m["count"], m["plan"]) == (name, turn, count, self.counts(self.parts[name]))), None)
 
     def checked(self, dest, count):
         """What a peer wrote: as many rows of K finite numbers as there are photos; how much the columns vary."""
@@ -303,13 +305,13 @@ def main():
     parser.add_argument("--again", action="store_true", help="measure anew what the results have already")
     parser.add_argument("--quick", action="store_true", help="one turn of few photos: to see that it works")
     parser.add_argument("--photos", type=int, default=0, help="at most so many; --quick: 300")
-    parser.add_argument("--results", type=pathlib.Path, help="default: results.json, quick.json with --quick, in --work")
+    parser.add_argument("--results", type=pathlib.Path, help="default: build/peers.json, with --quick build/peers-quick.json")
     parser.add_argument("--work", type=pathlib.Path, default=pathlib.Path(tempfile.gettempdir()) / "pomona-peers")
     parser.add_argument("--list", action="store_true")
     options = parser.parse_args()
     if options.quick and not options.photos:
         options.photos = 300
-    options.results = options.results or options.work / ("quick.json" if options.quick else "results.json")
+    options.results = options.results or BUILD / ("peers-quick.json" if options.quick else "peers.json")
     bench = Bench(options)
     if options.list:
         for name, part in bench.parts.items():
