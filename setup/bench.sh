@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# `make bench`, `make bench-serve`, `make bench-spark`: prints one BENCH line a figure.
-#   setup/bench.sh [engine|serve|spark]
+# `make bench`, `make bench-serve`, `make bench-spark`, `make bench-scale`, `make bench-peers`: prints one BENCH line a figure.
+#   setup/bench.sh [engine|serve|spark|scale [PART...]|peers [WORD...]]
 source "$(dirname "$0")/common.sh"
 shared=${POMONA_SHARED:-../shared/data}
 case ${1:-engine} in
@@ -32,5 +32,22 @@ case ${1:-engine} in
     setup/keras.sh
     exec .venv-spark4/bin/python bench/spark_bench.py
     ;;
-  *) die "setup/bench.sh [engine|serve|spark], not '$1'" ;;
+  scale)
+    install_packages setup/apt-packages-test.txt
+    setup/versitygw.sh
+    shift
+    exec .venv/bin/python bench/scale_bench.py build/bin "${@:-all}"
+    ;;
+  peers)
+    shift
+    setup/spark.sh 4
+    setup/keras.sh
+    setup/peers.sh
+    code=0
+    .venv-peers/bin/python bench/peers/run.py "$@" || code=$?
+    # Docs show whole runs only; a run that was ended goes on where it was when this is called again.
+    [ $# -gt 0 ] || .venv-peers/bin/python bench/peers/plot.py build/peers.json
+    exit $code
+    ;;
+  *) die "setup/bench.sh [engine|serve|spark|scale|peers], not '$1'" ;;
 esac

@@ -50,28 +50,34 @@ ConfidentThreshold calibrate_confident(std::span<const int> truth, std::span<con
   return found;
 }
 
-std::vector<float> class_directions(std::span<const float> x, std::size_t rows, int d,
-                                    std::span<const int> classes, int class_count) {
-  const auto width = static_cast<std::size_t>(d);
-  std::vector<double> sums(static_cast<std::size_t>(class_count) * width);
-  for (std::size_t i = 0; i < rows; ++i) {
+void ClassDirections::add(std::span<const float> x, std::span<const int> classes) {
+  for (std::size_t i = 0; i < classes.size(); ++i) {
     if (classes[i] < 0) continue;
-    const auto row = x.subspan(i * width, width);
+    const auto row = x.subspan(i * d_, d_);
     const double norm = length(row);
     if (norm == 0) continue;
-    double* sum = sums.data() + static_cast<std::size_t>(classes[i]) * width;
-    for (std::size_t j = 0; j < width; ++j) sum[j] += row[j] / norm;
+    double* sum = sums_.data() + static_cast<std::size_t>(classes[i]) * d_;
+    for (std::size_t j = 0; j < d_; ++j) sum[j] += row[j] / norm;
   }
-  std::vector<float> directions(sums.size());
-  for (std::size_t c = 0; c < static_cast<std::size_t>(class_count); ++c) {
+}
+
+std::vector<float> ClassDirections::directions() const {
+  std::vector<float> directions(sums_.size());
+  for (std::size_t c = 0; c < sums_.size(); c += d_) {
     double norm = 0;
-    for (std::size_t j = 0; j < width; ++j) norm += sums[c * width + j] * sums[c * width + j];
+    for (std::size_t j = 0; j < d_; ++j) norm += sums_[c + j] * sums_[c + j];
     norm = std::sqrt(norm);
     if (norm == 0) continue;
-    for (std::size_t j = 0; j < width; ++j)
-      directions[c * width + j] = static_cast<float>(sums[c * width + j] / norm);
+    for (std::size_t j = 0; j < d_; ++j) directions[c + j] = static_cast<float>(sums_[c + j] / norm);
   }
   return directions;
+}
+
+std::vector<float> class_directions(std::span<const float> x, std::size_t rows, int d,
+                                    std::span<const int> classes, int class_count) {
+  ClassDirections all(d, class_count);
+  all.add(x, classes.first(rows));
+  return all.directions();
 }
 
 std::vector<float> nearest_distances(std::span<const float> x, std::size_t rows, int d,

@@ -27,6 +27,20 @@ ConfidentThreshold calibrate_confident(std::span<const int> truth, std::span<con
 std::vector<float> class_directions(std::span<const float> x, std::size_t rows, int d,
                                     std::span<const int> classes, int class_count);
 
+// The same for rows that come block by block.
+class ClassDirections {
+ public:
+  ClassDirections(int d, int class_count)
+      : d_(static_cast<std::size_t>(d)), sums_(static_cast<std::size_t>(class_count) * d_) {}
+  // `x`: rows x d; `classes`: one per row, those below 0 are left out.
+  void add(std::span<const float> x, std::span<const int> classes);
+  std::vector<float> directions() const;
+
+ private:
+  std::size_t d_;
+  std::vector<double> sums_;  // classes x d
+};
+
 // Euclidean distance of every row, scaled to length 1, to the nearest of `centres` (m x d, unit rows):
 // sqrt(2 - 2 cos). What tells a photo unlike anything in training.
 std::vector<float> nearest_distances(std::span<const float> x, std::size_t rows, int d,

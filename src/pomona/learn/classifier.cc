@@ -181,7 +181,13 @@ void check_training_set(const TrainingSet& set) {
                              : fmt::format("All rows have the label \"{}\"; a classifier needs at least two.",
                                            set.labels.front()));
   }
-  if (set.d < 1 || set.x.size() != set.n * static_cast<std::size_t>(set.d) || set.y.size() != set.n) {
+  const auto d = static_cast<std::size_t>(std::max(set.d, 1));
+  const bool fits =
+      set.rows.empty()
+          ? set.x.size() == set.n * d
+          : set.x.size() % d == 0 && set.rows.size() == set.n &&
+                std::ranges::all_of(set.rows, [&](std::size_t row) { return row < set.x.size() / d; });
+  if (set.d < 1 || !fits || set.y.size() != set.n) {
     throw Error(ErrorCode::kMismatch,
                 fmt::format("Training on {} rows of {} features was given {} values and {} "
                             "labels.",
@@ -202,11 +208,12 @@ void check_training_set(const TrainingSet& set) {
                   fmt::format("No row has the label \"{}\": leave it out.", set.labels[c]));
     }
   }
-  for (std::size_t i = 0; i < set.x.size(); ++i) {
-    if (!std::isfinite(set.x[i])) {
+  for (std::size_t i = 0; i < set.n; ++i) {
+    const auto row = set.x.subspan((set.rows.empty() ? i : set.rows[i]) * d, d);
+    const auto bad = std::ranges::find_if_not(row, [](float value) { return std::isfinite(value); });
+    if (bad != row.end()) {
       throw Error(ErrorCode::kUsage,
-                  fmt::format("Row {}, feature {} is not a number (NaN or infinite).",
-                              i / static_cast<std::size_t>(set.d), i % static_cast<std::size_t>(set.d)));
+                  fmt::format("Row {}, feature {} is not a number (NaN or infinite).", i, bad - row.begin()));
     }
   }
 }

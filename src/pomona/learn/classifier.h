@@ -57,11 +57,12 @@ struct Classifier {
 
 // Rows with the number of their class: what a head is trained on. Views; nothing is copied.
 struct TrainingSet {
-  std::span<const float> x;  // n x d
-  std::size_t n = 0;
+  std::span<const float> x;  // rows x d
+  std::size_t n = 0;         // rows to train on
   int d = 0;
   std::span<const std::int32_t> y;  // n, each 0 .. labels.size() - 1
   std::vector<std::string> labels;
+  std::span<const std::size_t> rows = {};  // n: which rows of x; empty: all, x being n x d
 };
 
 struct TrainOptions {
@@ -84,7 +85,8 @@ struct TrainOptions {
 // that are NaN or infinite; the message says which.
 
 // Multinomial logistic regression, L2; L-BFGS (Nocedal, Wright: Numerical Optimization, algorithm 7.5) on
-// centred features. record: iterations, loss, converged.
+// centred features. Beside x it needs at most some 100 MB, whatever the rows. record: iterations, loss,
+// converged.
 Classifier train_logistic(const TrainingSet& set, const TrainOptions& options = {});
 
 // What LDA needs: moments of all rows, and sums per class. Mergeable like the moments.
@@ -104,8 +106,9 @@ Classifier train_lda(const ClassMoments& moments, std::vector<std::string> label
                      const TrainOptions& options = {});
 Classifier train_lda(const TrainingSet& set, const TrainOptions& options = {});
 
-// Random forest (oneDAL): bootstrap, sqrt(d) features per node, leaves of one row, probabilities averaged. It
-// keeps all cores busy that the process may use, whatever `threads` says; the result does not depend on them.
+// Random forest (oneDAL; a copy of the rows where some are chosen): bootstrap, sqrt(d) features per node,
+// leaves of one row, probabilities averaged. It keeps all cores busy that the process may use, whatever
+// `threads` says; the result does not depend on them.
 Classifier train_forest(const TrainingSet& set, const TrainOptions& options = {});
 
 // Throws what the trainers throw.

@@ -69,6 +69,25 @@ class AnyClassifier : public testing::TestWithParam<Trainer> {
 INSTANTIATE_TEST_SUITE_P(Trainers, AnyClassifier,
                          testing::Values(Trainer{train_logistic}, Trainer{train_lda}, Trainer{train_forest}));
 
+// What is learnt from chosen rows of a matrix is what is learnt from those rows alone.
+TEST_P(AnyClassifier, ChosenRowsAreLearntWhereTheyLie) {
+  const Clouds all(400, 12, 3, 2);
+  std::vector<std::size_t> rows;
+  std::vector<float> x;
+  std::vector<std::int32_t> y;
+  for (std::size_t row = 0; row < all.n; row += row % 3 + 1) {
+    rows.push_back(row);
+    y.push_back(all.y[row]);
+    x.insert(x.end(), all.x.begin() + static_cast<std::ptrdiff_t>(row * 12),
+             all.x.begin() + static_cast<std::ptrdiff_t>(row * 12 + 12));
+  }
+  const Classifier alone = train({x, rows.size(), 12, y, all.labels});
+  const Classifier chosen = train({all.x, rows.size(), 12, y, all.labels, rows});
+  EXPECT_EQ(alone.serialize(), chosen.serialize());
+  rows.back() = all.n;
+  EXPECT_THROW(train({all.x, rows.size(), 12, y, all.labels, rows}), Error);
+}
+
 TEST_P(AnyClassifier, LearnsWhatCanBeLearnt) {
   const Clouds train_rows(900, 12, 5, 2);
   const Clouds test_rows(500, 12, 5, 3);
@@ -214,6 +233,33 @@ TEST(Classifier, ForestChangesWithTheSeed) {
   const Clouds rows(300, 6, 3, 11);
   EXPECT_NE(train_forest(rows.set(), {.trees = 5, .seed = 1}).serialize(),
             train_forest(rows.set(), {.trees = 5, .seed = 2}).serialize());
+}
+
+// More rows than are kept packed are taken block by block. Every row twice at half the weight is the same
+// problem.
+TEST(Logistic, ManyRowsAreTakenInBlocks) {
+  const Clouds once(4500, 2000, 2, 5, 3);
+  Clouds twice = once;
+  twice.n = 2 * once.n;
+  twice.x.insert(twice.x.end(), once.x.begin(), once.x.end());
+  twice.y.insert(twice.y.end(), once.y.begin(), once.y.end());
+  TrainOptions options;
+  options.max_iterations = 6;
+  const Classifier one_block = train_logistic(once.set(), options);
+  options.c /= 2;
+  const Classifier blocks = train_logistic(twice.set(), options);
+  const auto& expected = one_block.linear()->weights;
+  const auto& found = blocks.linear()->weights;
+  double most = 0;
+  double difference = 0;
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    most = std::max(most, std::abs(static_cast<double>(expected[i])));
+    difference =
+        std::max(difference, std::abs(static_cast<double>(expected[i]) - static_cast<double>(found[i])));
+  }
+  EXPECT_LT(difference, 1e-3 * most);
+  options.threads = 3;
+  EXPECT_EQ(train_logistic(twice.set(), options).serialize(), blocks.serialize());
 }
 
 }  // namespace

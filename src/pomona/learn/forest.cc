@@ -10,6 +10,7 @@
 #include "pomona/base/error.h"
 #include "pomona/learn/class_weights.h"
 #include "pomona/learn/classifier.h"
+#include "pomona/learn/row_blocks.h"
 
 namespace pomona {
 namespace {
@@ -90,7 +91,16 @@ Classifier train_forest(const TrainingSet& set, const TrainOptions& options) {
   Classifier out;
   ForestHead head;
   try {
-    const auto x = dal::homogen_table::wrap(set.x.data(), rows, set.d);
+    std::vector<float> chosen;
+    if (!set.rows.empty()) {
+      const auto d = static_cast<std::size_t>(set.d);
+      chosen.reserve(set.n * d);
+      for_row_blocks(set.x, d, set.rows, set.n, kRowBlock,
+                     [&](std::span<const float> block, std::size_t /*first*/, std::size_t /*count*/) {
+                       chosen.insert(chosen.end(), block.begin(), block.end());
+                     });
+    }
+    const auto x = dal::homogen_table::wrap(set.rows.empty() ? set.x.data() : chosen.data(), rows, set.d);
     const auto y = dal::homogen_table::wrap(set.y.data(), rows, 1);
     const auto descriptor =
         df::descriptor<float, df::method::hist, df::task::classification>{}

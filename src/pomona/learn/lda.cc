@@ -7,6 +7,7 @@
 
 #include "pomona/base/error.h"
 #include "pomona/learn/classifier.h"
+#include "pomona/learn/row_blocks.h"
 
 namespace pomona {
 
@@ -141,7 +142,10 @@ Classifier train_lda(const ClassMoments& m, std::vector<std::string> labels, con
 Classifier train_lda(const TrainingSet& set, const TrainOptions& options) {
   check_training_set(set);
   ClassMoments moments(set.d, static_cast<int>(set.labels.size()));
-  moments.add(set.x, set.n, set.y, options.threads);
+  for_row_blocks(set.x, static_cast<std::size_t>(set.d), set.rows, set.n, kRowBlock,
+                 [&](std::span<const float> x, std::size_t first, std::size_t count) {
+                   moments.add(x, count, set.y.subspan(first, count), options.threads);
+                 });
   return train_lda(moments, set.labels, options);
 }
 

@@ -7,6 +7,7 @@
 #include "pomona/learn/classifier.h"
 #include "pomona/learn/dense.h"
 #include "pomona/learn/parallel.h"
+#include "pomona/learn/row_blocks.h"
 #include "pomona/learn/softmax.h"
 #include "pomona/learn/symmetric.h"
 
@@ -22,6 +23,11 @@ void axpy(double a, const Vector& x, Vector& y) {
   symmetric::axpy(a, x.data(), y.data(), x.size());
 }
 
+// Up to so many bytes, the centred features are kept packed between evaluations, as one block; of more, a
+// block at a time is packed anew in each, which costs a fifth of the time and saves a second copy of them
+// all.
+constexpr std::size_t kKeptBytes = 64U << 20;
+
 // Mean loss + penalty and its slope, in centred features: z = W (x - mean) + b. The optimum of W is the same
 // as for the features as they are, and the bias no longer pulls at every weight.
 class Objective {
@@ -35,10 +41,13 @@ class Objective {
         weights_(class_weights(set, options.balanced)),
         mean_(d_),
         shift_(d_),
-        logits_(n_ * classes_),
+        block_(n_ * d_ * sizeof(float) <= kKeptBytes ? n_ : kRowBlock),
+        packed_(std::min(block_, n_), d_),
+        logits_(std::min(block_, n_) * classes_),
         slope_(classes_ * d_) {
     for (std::size_t i = 0; i < n_; ++i) {
-      for (std::size_t j = 0; j < d_; ++j) mean_[j] += static_cast<double>(set.x[i * d_ + j]);
+      const float* row = set.x.data() + (set.rows.empty() ? i : set.rows[i]) * d_;
+      for (std::size_t j = 0; j < d_; ++j) mean_[j] += static_cast<double>(row[j]);
       total_ += weights_[label(i)];
     }
     for (std::size_t j = 0; j < d_; ++j) {
@@ -46,7 +55,12 @@ class Objective {
       mean_[j] = static_cast<double>(shift_[j]);
     }
     penalty_ = 1 / (options.c * total_);
-    packed_.emplace_back(dense::View::of(set.x, n_, d_), shift_, threads_);
+    if (block_ < n_) return;
+    // One block: what is chosen of x is kept too.
+    for_row_blocks(set.x, d_, set.rows, n_, block_, [&](std::span<const float> x, std::size_t, std::size_t) {
+      pack(x, n_);
+      if (!set.rows.empty()) chosen_.assign(x.begin(), x.end());
+    });
   }
 
   std::size_t size() const { return classes_ * (d_ + 1); }
@@ -56,43 +70,19 @@ class Objective {
     const auto w = std::span(at).first(classes_ * d_);
     const std::vector<float> rounded(w.begin(), w.end());
     const dense::Packed by_class(dense::View::of(rounded, classes_, d_).transposed());
-    dense::multiply(dense::View::of(set_.x, n_, d_), by_class, std::span(logits_), threads_);
-    Vector bias = bias_of(at);
-
-    // Losses are summed by blocks of rows of a fixed size, in order, whatever the threads.
-    constexpr std::size_t kRows = 256;
-    const std::size_t blocks = (n_ + kRows - 1) / kRows;
-    Vector losses(blocks);
-    Vector bias_slopes(blocks * classes_);
-    run_ranges(blocks, threads_, [&](std::size_t begin, std::size_t end) {
-      for (std::size_t block = begin; block < end; ++block) {
-        double* bias_slope = bias_slopes.data() + block * classes_;
-        for (std::size_t i = block * kRows; i < std::min((block + 1) * kRows, n_); ++i) {
-          const auto row = std::span(logits_).subspan(i * classes_, classes_);
-          for (std::size_t c = 0; c < classes_; ++c)
-            row[c] = static_cast<float>(static_cast<double>(row[c]) + bias[c]);
-          const auto own = static_cast<double>(row[label(i)]);
-          const double weight = weights_[label(i)] / total_;
-          losses[block] += weight * (softmax(row) - own);
-          row[label(i)] -= 1;
-          for (std::size_t c = 0; c < classes_; ++c) {
-            row[c] *= static_cast<float>(weight);
-            bias_slope[c] += static_cast<double>(row[c]);
-          }
-        }
-      }
-    });
-    dense::multiply(dense::View::of(logits_, n_, classes_).transposed(), packed_.front(), std::span(slope_),
-                    threads_);
-
-    double loss = 0;
-    for (const double part : losses) loss += part;
+    const Vector bias = bias_of(at);
     slope.assign(size(), 0);
-    for (std::size_t i = 0; i < classes_ * d_; ++i) slope[i] = slope_[i] + penalty_ * at[i];
-    for (std::size_t block = 0; block < blocks; ++block) {
-      for (std::size_t c = 0; c < classes_; ++c)
-        slope[classes_ * d_ + c] += bias_slopes[block * classes_ + c];
+    double loss = 0;
+    if (block_ < n_) {
+      for_row_blocks(set_.x, d_, set_.rows, n_, block_,
+                     [&](std::span<const float> x, std::size_t first, std::size_t count) {
+                       pack(x, count);
+                       loss += add_block(x, first, count, by_class, bias, slope);
+                     });
+    } else {
+      loss = add_block(chosen_.empty() ? set_.x : chosen_, 0, n_, by_class, bias, slope);
     }
+    for (std::size_t i = 0; i < classes_ * d_; ++i) slope[i] += penalty_ * at[i];
     return loss + penalty_ / 2 * symmetric::dot(at.data(), at.data(), classes_ * d_);
   }
 
@@ -107,6 +97,56 @@ class Objective {
 
  private:
   std::size_t label(std::size_t i) const { return static_cast<std::size_t>(set_.y[i]); }
+
+  void pack(std::span<const float> x, std::size_t count) {
+    packed_.shrink_rows(count);
+    run_ranges(packed_.panels(), threads_, [&](std::size_t begin, std::size_t end) {
+      packed_.pack(dense::View::of(x, count, d_), shift_, begin, end);
+    });
+  }
+
+  // The losses of rows first .. first + count - 1, which are x and stand centred in packed_; their slope is
+  // added to `slope`.
+  double add_block(std::span<const float> x, std::size_t first, std::size_t count,
+                   const dense::Packed& by_class, const Vector& bias, Vector& slope) {
+    const auto logits = std::span(logits_).first(count * classes_);
+    dense::multiply(dense::View::of(x, count, d_), by_class, logits, threads_);
+
+    // Losses are summed by blocks of rows of a fixed size, in order, whatever the threads.
+    constexpr std::size_t kRows = 256;
+    const std::size_t blocks = (count + kRows - 1) / kRows;
+    Vector losses(blocks);
+    Vector bias_slopes(blocks * classes_);
+    run_ranges(blocks, threads_, [&](std::size_t begin, std::size_t end) {
+      for (std::size_t block = begin; block < end; ++block) {
+        double* bias_slope = bias_slopes.data() + block * classes_;
+        for (std::size_t i = block * kRows; i < std::min((block + 1) * kRows, count); ++i) {
+          const auto row = logits.subspan(i * classes_, classes_);
+          const std::size_t truth = label(first + i);
+          for (std::size_t c = 0; c < classes_; ++c)
+            row[c] = static_cast<float>(static_cast<double>(row[c]) + bias[c]);
+          const auto own = static_cast<double>(row[truth]);
+          const double weight = weights_[truth] / total_;
+          losses[block] += weight * (softmax(row) - own);
+          row[truth] -= 1;
+          for (std::size_t c = 0; c < classes_; ++c) {
+            row[c] *= static_cast<float>(weight);
+            bias_slope[c] += static_cast<double>(row[c]);
+          }
+        }
+      }
+    });
+    dense::multiply(dense::View::of(logits, count, classes_).transposed(), packed_, std::span(slope_),
+                    threads_);
+    for (std::size_t i = 0; i < classes_ * d_; ++i) slope[i] += slope_[i];
+    double loss = 0;
+    for (std::size_t block = 0; block < blocks; ++block) {
+      loss += losses[block];
+      for (std::size_t c = 0; c < classes_; ++c)
+        slope[classes_ * d_ + c] += bias_slopes[block * classes_ + c];
+    }
+    return loss;
+  }
 
   // The bias for features that are not centred.
   Vector bias_of(const Vector& at) const {
@@ -125,9 +165,11 @@ class Objective {
   std::vector<float> shift_;
   double total_ = 0;
   double penalty_ = 0;
-  std::vector<dense::Packed> packed_;  // one: the centred features
-  std::vector<float> logits_;          // n x classes
-  std::vector<double> slope_;
+  std::size_t block_;          // rows taken at a time
+  dense::Packed packed_;       // a block's centred features
+  std::vector<float> chosen_;  // the only block's features, where they are not x as it is
+  std::vector<float> logits_;  // block x classes
+  std::vector<double> slope_;  // of a block
 };
 
 // The last steps and slope changes of L-BFGS.

@@ -13,6 +13,7 @@
 #include "pomona/base/error.h"
 #include "pomona/learn/classifier.h"
 #include "pomona/learn/pca.h"
+#include "pomona/learn/row_blocks.h"
 #include "pomona/learn/split.h"
 
 namespace pomona {
@@ -69,17 +70,6 @@ void thin_out(Rows& rows, std::size_t most) {
   rows.resize(most);
 }
 
-std::vector<float> gather(const LabelledVectors& data, const Rows& rows) {
-  const auto d = static_cast<std::size_t>(data.d);
-  std::vector<float> x;
-  x.reserve(rows.size() * d);
-  for (const std::size_t row : rows) {
-    const auto begin = data.x.begin() + static_cast<std::ptrdiff_t>(row * d);
-    x.insert(x.end(), begin, begin + static_cast<std::ptrdiff_t>(d));
-  }
-  return x;
-}
-
 // Both sides with their classes numbered anew: the head knows those it was trained on. A judged photo of
 // another class is never told right.
 struct Study {
@@ -108,21 +98,35 @@ Study number_classes(const TargetLabels& target, const Sides& sides) {
 }
 
 void fill_components(const LabelledVectors& data, const Sides& sides, int most, int threads, Study& study) {
-  study.training = gather(data, sides.training);
-  study.judged = gather(data, sides.judged);
   study.width = static_cast<std::size_t>(data.d);
-  if (data.schema.vector_column == "components") return;
+  const auto each_block = [&](const Rows& rows, const auto& body) {
+    for_row_blocks(data.x, static_cast<std::size_t>(data.d), rows, rows.size(), kRowBlock, body);
+  };
+  if (data.schema.vector_column == "components") {
+    const auto take = [&](const Rows& rows, std::vector<float>& into) {
+      into.reserve(rows.size() * study.width);
+      each_block(rows, [&](std::span<const float> x, std::size_t /*first*/, std::size_t /*count*/) {
+        into.insert(into.end(), x.begin(), x.end());
+      });
+    };
+    take(sides.training, study.training);
+    take(sides.judged, study.judged);
+    return;
+  }
   Moments moments(data.d);
-  moments.add(study.training, sides.training.size(), threads);
+  each_block(sides.training, [&](std::span<const float> x, std::size_t /*first*/, std::size_t count) {
+    moments.add(x, count, threads);
+  });
   const Pca pca = Pca::fit(moments, {.k = most, .variance = {}, .center = true, .threads = threads});
   study.width = static_cast<std::size_t>(pca.k());
-  const auto project = [&](std::vector<float>& x, std::size_t rows) {
-    std::vector<float> y(rows * study.width);
-    pca.transform(x, rows, y, threads);
-    x = std::move(y);
+  const auto project = [&](const Rows& rows, std::vector<float>& into) {
+    into.resize(rows.size() * study.width);
+    each_block(rows, [&](std::span<const float> x, std::size_t first, std::size_t count) {
+      pca.transform(x, count, std::span(into).subspan(first * study.width, count * study.width), threads);
+    });
   };
-  project(study.training, sides.training.size());
-  project(study.judged, sides.judged.size());
+  project(sides.training, study.training);
+  project(sides.judged, study.judged);
 }
 
 float as_half(float value) {

@@ -16,6 +16,7 @@
 #include "pomona/base/paths.h"
 #include "pomona/base/text.h"
 #include "pomona/learn/classifier.h"
+#include "pomona/learn/row_blocks.h"
 #include "pomona/learn/split.h"
 #include "pomona/pipeline/network_record.h"
 #include "pomona/pipeline/reduce.h"
@@ -40,15 +41,11 @@ struct Matrix {
   std::vector<float> x;
   int d = 0;
 
-  std::vector<float> gather(const Rows& rows) const {
-    const auto width = static_cast<std::size_t>(d);
-    std::vector<float> taken;
-    taken.reserve(rows.size() * width);
-    for (const std::size_t row : rows) {
-      const auto begin = x.begin() + static_cast<std::ptrdiff_t>(row * width);
-      taken.insert(taken.end(), begin, begin + static_cast<std::ptrdiff_t>(width));
-    }
-    return taken;
+  // Calls body(values, first, count) for some of `rows` at a time: the vectors of a large set fill most of
+  // the memory, so nothing holds a second copy of them.
+  template <typename Body>
+  void each_block(const Rows& rows, const Body& body) const {
+    if (!rows.empty()) for_row_blocks(x, static_cast<std::size_t>(d), rows, rows.size(), kRowBlock, body);
   }
 };
 
@@ -190,7 +187,9 @@ void TrainJob::reduce() {
     if (data_.splits[row] != "Test") training.push_back(row);
   }
   Moments moments(data_.d);
-  moments.add(features_.gather(training), training.size(), threads_);
+  features_.each_block(training, [&](std::span<const float> x, std::size_t, std::size_t count) {
+    moments.add(x, count, threads_);
+  });
   PcaOptions pca = options_.pca;
   pca.threads = threads_;
   if (pca.k) pca.k = std::min<int>(*pca.k, std::min(data_.d, static_cast<int>(training.size())));
@@ -261,11 +260,16 @@ Classifier TrainJob::fit(const std::string& kind, const Matrix& x, const TargetL
     set.labels.push_back(target.labels[c]);
   }
   for (const std::size_t row : rows) y.push_back(renumbered[static_cast<std::size_t>(target.y[row])]);
-  const std::vector<float> gathered = x.gather(rows);
-  set.x = gathered;
+  set.x = x.x;
   set.n = rows.size();
   set.d = x.d;
   set.y = y;
+  set.rows = rows;
+  // Rows ascend: where they are the first ones, they need not be gathered.
+  if (!rows.empty() && rows.back() + 1 == rows.size()) {
+    set.x = set.x.first(rows.size() * static_cast<std::size_t>(x.d));
+    set.rows = {};
+  }
   if (kind == "logistic") return train_logistic(set, options);
   if (kind == "lda") return train_lda(set, options);
   if (kind == "forest") return train_forest(set, options);
@@ -292,8 +296,11 @@ std::vector<float> TrainJob::judge(const std::string& kind, const TargetLabels& 
     }
     if (held.empty()) continue;
     const Classifier head = fit(kind, x, target, training);
-    std::vector<float> p(held.size() * head.labels.size());
-    head.probabilities(x.gather(held), held.size(), p, threads_);
+    const std::size_t told = head.labels.size();
+    std::vector<float> p(held.size() * told);
+    x.each_block(held, [&](std::span<const float> block, std::size_t first, std::size_t count) {
+      head.probabilities(block, count, std::span(p).subspan(first * told, count * told), threads_);
+    });
     const std::size_t offset = probabilities.size();
     probabilities.resize(offset + held.size() * classes);
     for (std::size_t c = 0; c < head.labels.size(); ++c) {
@@ -415,10 +422,18 @@ std::optional<UnknownDetector> TrainJob::detector(const TargetLabels& target, co
   const auto directions = [&](const Rows& rows) {
     std::vector<int> classes;
     for (const std::size_t row : rows) classes.push_back(target.y[row]);
-    return class_directions(x.gather(rows), rows.size(), x.d, classes,
-                            static_cast<int>(target.labels.size()));
+    ClassDirections found(x.d, static_cast<int>(target.labels.size()));
+    x.each_block(rows, [&](std::span<const float> block, std::size_t first, std::size_t count) {
+      found.add(block, std::span(classes).subspan(first, count));
+    });
+    return found.directions();
   };
-  const std::vector<float> distances = nearest_distances(x.gather(held), held.size(), x.d, directions(known));
+  std::vector<float> distances;
+  const std::vector<float> known_directions = directions(known);
+  x.each_block(held, [&](std::span<const float> block, std::size_t, std::size_t count) {
+    const std::vector<float> some = nearest_distances(block, count, x.d, known_directions);
+    distances.insert(distances.end(), some.begin(), some.end());
+  });
   if (distances.empty()) return std::nullopt;
   UnknownDetector detector;
   detector.on = on;
