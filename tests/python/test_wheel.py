@@ -147,9 +147,24 @@ def test_works_on_a_system_without_our_packages(wheel, labelled, bare_root, tmp_
         shutil.rmtree(work, ignore_errors=True)
 
 
-def test_build_without_our_environment_says_what_to_do(tmp_path):
+def test_pip_builds_it_from_the_sources_alone(labelled, tmp_path):
+    """Debian's packages and an index are enough: no .venv, no network made before."""
+    home = tmp_path / "home"
+    home.mkdir()
     run("git", "clone", "-q", ROOT, tmp_path / "clone")
-    done = subprocess.run([sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", tmp_path, tmp_path / "clone"],
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    run(sys.executable, "-m", "venv", tmp_path / "venv")
+    run(tmp_path / "venv" / "bin" / "pip", "install", "-q", tmp_path / "clone", env=clean_environment(home))
+    shutil.rmtree(tmp_path / "clone")
+    use([tmp_path / "venv" / "bin" / "python"], [tmp_path / "venv" / "bin" / "pomona"], USER, labelled,
+        tmp_path / "model.onnx", env=clean_environment(home), cwd=home)
+
+
+def test_build_without_its_libraries_says_what_to_do(tmp_path):
+    run("git", "clone", "-q", ROOT, tmp_path / "clone")
+    run(sys.executable, "-m", "venv", tmp_path / "venv")
+    python = tmp_path / "venv" / "bin" / "python"
+    run(python, "-m", "pip", "install", "-q", "scikit-build-core", "nanobind")
+    done = subprocess.run([python, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", tmp_path,
+                           tmp_path / "clone"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert done.returncode != 0 and not list(tmp_path.glob("*.whl"))
     assert "No Python environment at" in done.stdout and "make build" in done.stdout, done.stdout[-2000:]

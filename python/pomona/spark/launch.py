@@ -67,8 +67,9 @@ def settings(asked, site, python, package):
     """Configuration of the session: what the user asked for, over what the site says, over what is useful. `python`: the
     executors'."""
     ours = {"spark.ui.showConsoleProgress": "false", "spark.sql.execution.arrow.maxRecordsPerBatch": "64",
-            # The driver's Java only schedules: the slow compiler and many collectors make a session later, and no faster.
-            "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"}
+            # The driver's Java only schedules: the slow compiler makes a session later, and no faster. No word of a
+            # collector: a site's spark.driver.defaultJavaOptions may choose one, and Java starts with no two.
+            "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1"}
     if not {"spark.eventLog.enabled", "spark.eventLog.dir"} & (set(site) | set(asked)):
         home = os.environ.get("POMONA_HOME")
         cache = pathlib.Path(home, "cache") if home else pathlib.Path(
