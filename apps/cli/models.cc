@@ -9,6 +9,7 @@
 #include "command.h"
 #include "pomona/base/error.h"
 #include "pomona/base/text.h"
+#include "pomona/model/preprocess.h"
 #include "pomona/model/registry.h"
 #include "pomona/pipeline/predict.h"
 #include "terminal.h"
@@ -38,6 +39,30 @@ void print_card(const ModelCard& card) {
   line("installed", card.installed ? "yes" : "no");
 }
 
+nlohmann::json card_json(const ModelCard& card) {
+  nlohmann::json json = {{"name", card.name},          {"title", card.title},
+                         {"source", card.source},      {"licence", card.licence},
+                         {"sha256", card.sha256},      {"url", card.url},
+                         {"layer", card.layer},        {"preprocess", to_json(card.preprocess)},
+                         {"file", card.file.string()}, {"installed", card.installed}};
+  // What is not known is null.
+  json["bytes"] = card.bytes > 0 ? nlohmann::json(card.bytes) : nullptr;
+  json["dimension"] = card.dimension > 0 ? nlohmann::json(card.dimension) : nullptr;
+  json["parameters"] = card.parameters > 0 ? nlohmann::json(card.parameters) : nullptr;
+  json["top1"] = card.top1 ? nlohmann::json(*card.top1) : nullptr;
+  return json;
+}
+
+void print_json(const nlohmann::json& json) {
+  fmt::print("{}\n", json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+}
+
+void print_list_json() {
+  nlohmann::json all = nlohmann::json::array();
+  for (const ModelCard& card : list_models()) all.push_back(card_json(card));
+  print_json(all);
+}
+
 void print_list() {
   fmt::print("{:<20} {:>5} {:>6} {:>6} {:>8}  {}\n", "NAME", "INPUT", "DIM", "TOP-1", "MILLION", "");
   for (const ModelCard& card : list_models()) {
@@ -59,9 +84,12 @@ void add_models(CLI::App& app, Action& action) {
       "  pomona models pull resnet50\n"
       "  pomona models add ours network.onnx --preprocess tf");
 
-  verb->add_subcommand("list", "All networks by name")->callback([&action] {
-    action = [](const Context&) {
-      print_list();
+  auto json = std::make_shared<bool>(false);
+  CLI::App* list = verb->add_subcommand("list", "All networks by name");
+  list->add_flag("--json", *json, "As JSON");
+  list->callback([json, &action] {
+    action = [json](const Context&) {
+      *json ? print_list_json() : print_list();
       return kDone;
     };
   });
@@ -69,11 +97,15 @@ void add_models(CLI::App& app, Action& action) {
   auto name = std::make_shared<std::string>();
   CLI::App* info = verb->add_subcommand("info", "A network's card");
   info->add_option("NAME", *name, "A name of the list, or a model file (.onnx)")->required();
-  info->callback([name, &action] {
-    action = [name](const Context&) {
+  info->add_flag("--json", *json, "Of a network: as JSON");
+  info->callback([name, json, &action] {
+    action = [name, json](const Context&) {
       // A trained model's file has a card of its own.
       if (std::filesystem::path(*name).extension() == ".onnx") {
+        if (*json) throw Error(ErrorCode::kUsage, "--json is for networks, not for a model file");
         for (const std::string& line : describe_model_file(load_model(*name))) fmt::print("{}\n", line);
+      } else if (*json) {
+        print_json(card_json(find_model(*name)));
       } else {
         print_card(find_model(*name));
       }

@@ -43,7 +43,8 @@ void add_run(CLI::App& app, Action& action) {
       "  pomona run s3://bucket/photos s3://bucket/results --engine spark --master spark://host:7077");
   verb->add_option("PLACES", flags->places, "SOURCE [SOURCE...] DEST: folders or URIs; DEST last")
       ->required();
-  verb->add_option("--recipe", "Options from a recipe that comes along, or from a file; typed options win");
+  verb->add_option("--recipe", "Options from a recipe that comes along, or from a file; typed options win")
+      ->type_name("TEXT");
   add_photo_flags(*verb, flags->photos);
   add_network_flags(*verb, flags->network);
   add_reduce_flags(*verb, flags->reduce);
