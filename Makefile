@@ -5,7 +5,7 @@ SHELL := /bin/bash
 PHOTOS ?=
 COUNT ?= 3000
 
-.PHONY: help build demo wheel sbom test test-slow test-release faults bench bench-spark bench-serve bench-scale format tidy asan tsan fuzz clean
+.PHONY: help build demo wheel sbom test test-slow test-release faults bench bench-spark bench-serve bench-peers bench-scale format tidy asan tsan fuzz clean
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -39,6 +39,10 @@ bench-spark: build  ## Spark: ours, the original pipeline, MLlib's PCA
 
 bench-serve: build  ## The HTTP server under load, the page's edge mode, a store 50 ms away
 	@setup/bench.sh serve
+
+PEERS ?=
+bench-peers: build  ## The original pipeline, Daft, Ray Data, Python by hand, scikit-learn, MLlib; PEERS=--quick to try
+	@setup/bench.sh peers $(PEERS)
 
 format:  ## Format the C++ sources
 	@setup/tools.sh format
