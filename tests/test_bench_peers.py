@@ -27,7 +27,7 @@ def test_quick_run_measures_checks_and_draws(tmp_path, pomona):
 
     told = run()
     measured = json.loads(results.read_text())["measurements"]
-    assert [(one["part"], one["photos"]) for one in measured] == [(part, count) for part in PARTS for count in (40, 160)]
+    assert [(one["part"], one["photos"]) for one in measured] == [(part, count) for part in PARTS for count in (48, 160)]
     for one in measured:
         assert one["processor_seconds"] > 0.1 and one["peak_mib"] > 50
     # The same photos, network and PCA: so is what the components hold.

@@ -186,8 +186,8 @@ class Bench:
             return [PCA_ROWS if not self.options.quick else 20_000]
         if not self.options.photos:
             return [part.few, part.many]
-        many = min(self.options.photos, part.many)
-        return [max(16, min(part.few, many // 4)), many]
+        many = min(max(self.options.photos, 100), part.many)
+        return [max(K + 7, min(part.few, many // 4)), many]  # K components need more photos than K
 
     def have(self, name, turn, count):
         return next((m for m in self.results["measurements"]

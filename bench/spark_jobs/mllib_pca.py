@@ -6,6 +6,7 @@
 Prints `BEGAN` and the time at which the fit began; last, one line of JSON: seconds (without the session's start), the share of the variance explained, versions.
 """
 import json
+import os
 import sys
 import time
 
@@ -14,6 +15,8 @@ from pyspark.ml.feature import PCA
 from pyspark.ml.functions import array_to_vector
 from pyspark.sql import SparkSession
 
+# As Spark's documents advise where a native BLAS is installed: one thread for each of its tasks.
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
 source, k, memory = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 spark = (SparkSession.builder.master("local[2]").config("spark.driver.memory", memory)
          .config("spark.ui.enabled", "false").config("spark.ui.showConsoleProgress", "false").getOrCreate())

@@ -10,7 +10,7 @@ does where nothing else is said. --counts does the job for the first so many pho
 default: once, for all. Prints one line of JSON: seconds of each, and versions.
 
 Keras gets random weights: its speed does not depend on them. In its favour: as many partitions as cores, so that the
-network is built once a core, and one TensorFlow thread for each of the two workers.
+network is built once a core, and one thread for each of the two workers' TensorFlow and the two tasks' BLAS.
 """
 import argparse
 import io
@@ -56,7 +56,7 @@ def main():
     parser.add_argument("--counts", default="")
     options = parser.parse_args()
     name, site = options.network, options.site
-    os.environ["PYSPARK_PYTHON"] = sys.executable
+    os.environ.update(PYSPARK_PYTHON=sys.executable, OPENBLAS_NUM_THREADS="1")
 
     spark = (SparkSession.builder.master(f"local[{CORES}]").config("spark.driver.memory", "3g")
              .config("spark.sql.execution.arrow.maxRecordsPerBatch", "64").config("spark.ui.enabled", "false")
