@@ -20,6 +20,7 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 constexpr std::string_view kCardFile = "card.json";
+constexpr int kCardVersion = 1;
 
 void check_name(const std::string& name) {
   const auto fine = [](char c) {
@@ -40,6 +41,10 @@ void check_name(const std::string& name) {
 }
 
 ModelCard card_from_json(const json& object, const fs::path& folder) {
+  if (object.value("format_version", kCardVersion) > kCardVersion) {
+    throw Error(ErrorCode::kFormat,
+                "this card was written by a newer Pomona: use that version, or add the network anew");
+  }
   ModelCard card;
   card.name = folder.filename().string();
   card.title = object.value("title", card.name);
@@ -59,10 +64,15 @@ ModelCard card_from_json(const json& object, const fs::path& folder) {
 }
 
 json card_to_json(const ModelCard& card) {
-  return {{"title", card.title},     {"source", card.source},
-          {"sha256", card.sha256},   {"bytes", card.bytes},
-          {"licence", card.licence}, {"preprocess", to_json(card.preprocess)},
-          {"layer", card.layer},     {"file", card.file.filename().string()}};
+  return {{"format_version", kCardVersion},
+          {"title", card.title},
+          {"source", card.source},
+          {"sha256", card.sha256},
+          {"bytes", card.bytes},
+          {"licence", card.licence},
+          {"preprocess", to_json(card.preprocess)},
+          {"layer", card.layer},
+          {"file", card.file.filename().string()}};
 }
 
 ModelCard read_card(const fs::path& folder) {

@@ -38,6 +38,7 @@ nlohmann::json read_run_record(const Store& dest) {
                                         "/_run.json is damaged, so it is not known how the dataset was made. "
                                         "Use --overwrite, or another folder.");
   }
+  require_known_format(run, dest.uri());
   return run;
 }
 

@@ -37,6 +37,7 @@ void train_and_judge(const RunOptions& options, const std::optional<Network>& ne
                                               train_options.threads, hooks, stop);
       step("evaluate");
       judged["steps"] = std::move(steps);
+      judged["format_version"] = kDatasetFormat;
       dest.write("evaluation.json", judged.dump(2) + "\n");
       return;
     }
@@ -50,6 +51,7 @@ void train_and_judge(const RunOptions& options, const std::optional<Network>& ne
     step("evaluate");
     nlohmann::json judged = to_json(*result.evaluation);
     judged["steps"] = std::move(steps);
+    judged["format_version"] = kDatasetFormat;
     dest.write("evaluation.json", judged.dump(2) + "\n");
   } catch (const Error& error) {
     const bool no_labels = error.code() == ErrorCode::kUsage || error.code() == ErrorCode::kFormat ||

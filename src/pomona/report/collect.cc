@@ -41,6 +41,7 @@ json read_json(const Store& dest, const std::string& name) {
     throw Error(ErrorCode::kFormat,
                 fmt::format("{}/{} is not JSON. Run the step that writes it again.", dest.uri(), name));
   }
+  require_known_format(value, dest.uri() + "/" + name);
   return value;
 }
 

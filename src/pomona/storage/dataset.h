@@ -7,6 +7,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -72,6 +73,15 @@ struct PartRecord {
   nlohmann::json extra;  // the caller's (listing digest, block sizes)
 };
 
+// The layout of a dataset on storage, as described in docs/dataset.md: `format_version` in `_run.json` and in
+// the record of an unfinished run. Where it is missing it is 1. It grows when an older program would read it
+// wrongly.
+inline constexpr int kDatasetFormat = 1;
+
+// Throws Error{kFormat} where `record`, which stands at `shown`, says that a newer Pomona wrote it. Anything
+// else passes, also what is no record.
+void require_known_format(const nlohmann::json& record, std::string_view shown);
+
 nlohmann::json to_json(const PartRecord& record);
 PartRecord part_from_json(const nlohmann::json& json);  // Throws Error{kFormat}.
 
@@ -124,7 +134,8 @@ void begin_run(const Store& dest, const std::string& run_id, const nlohmann::jso
 // names, `_temporary`, and last writes `_SUCCESS`.
 void finish_run(const Store& dest, nlohmann::json run, const std::vector<PartRecord>& parts);
 
-// Removes everything a dataset consists of, and nothing else; `_SUCCESS` goes first.
+// Removes everything a dataset consists of, and nothing else; `_SUCCESS` goes first. Throws Error{kFormat}
+// where a newer Pomona made it: what it consists of is not known here.
 void remove_dataset(const Store& dest);
 
 // A new run id: 16 hex digits.

@@ -105,6 +105,7 @@ DatasetReader DatasetReader::open(const Store& dest, bool require_success) {
     } catch (const nlohmann::json::exception& error) {
       throw Error(ErrorCode::kFormat, shown + "/_run.json is damaged: " + error.what());
     }
+    require_known_format(impl->run, shown);
     has_record = true;
   }
   if (has_record) {

@@ -8,6 +8,8 @@
 namespace pomona {
 namespace {
 
+constexpr const char* kFormatVersion = "format_version";
+
 bool contains(const std::vector<std::string>& names, std::string_view name) {
   return std::binary_search(names.begin(), names.end(), name);
 }
@@ -53,6 +55,8 @@ std::optional<UnfinishedRun> read_run(const Store& dest, const std::string& run_
   if (!contains(names, "run.json")) return std::nullopt;
   run.header = nlohmann::json::parse(dest.read(folder + "/run.json"), nullptr, false);
   if (run.header.is_discarded()) return std::nullopt;
+  require_known_format(run.header, escape_path(dest.uri()));
+  if (run.header.is_object()) run.header.erase(kFormatVersion);
   for (const std::string& name : names) {
     if (!name.starts_with("part-") || !name.ends_with(".json")) continue;
     if (auto record = read_record(dest, folder + "/" + name)) run.parts.push_back(std::move(*record));
@@ -80,6 +84,16 @@ void remove_parts(const Store& dest, const std::set<std::string>& keep) {
 }
 
 }  // namespace
+
+void require_known_format(const nlohmann::json& record, std::string_view shown) {
+  if (!record.is_object()) return;
+  const auto version = record.find(kFormatVersion);
+  if (version == record.end()) return;
+  if (version->is_number_integer() && *version >= 1 && *version <= kDatasetFormat) return;
+  throw Error(ErrorCode::kFormat, std::string(shown) + " was written by a newer Pomona (format " +
+                                      version->dump() + "; this one reads up to " +
+                                      std::to_string(kDatasetFormat) + "): use that version for it");
+}
 
 DatasetState dataset_state(const Store& dest) {
   const std::vector<std::string> names = dest.list("");
@@ -116,7 +130,9 @@ std::optional<UnfinishedRun> find_unfinished(const Store& dest) {
 void begin_run(const Store& dest, const std::string& run_id, const nlohmann::json& header) {
   if (!is_run_id(run_id)) throw Error(ErrorCode::kUsage, "a run id has 16 hex digits");
   dest.remove(kSuccess);
-  dest.write(run_folder(run_id) + "/run.json", header.dump(2));
+  nlohmann::json record = header;
+  record[kFormatVersion] = kDatasetFormat;
+  dest.write(run_folder(run_id) + "/run.json", record.dump(2));
 }
 
 void finish_run(const Store& dest, nlohmann::json run, const std::vector<PartRecord>& parts) {
@@ -128,6 +144,7 @@ void finish_run(const Store& dest, nlohmann::json run, const std::vector<PartRec
     if (!part.rejects_file.empty()) keep.insert(part.rejects_file);
     run["parts"].push_back(to_json(part));
   }
+  run[kFormatVersion] = kDatasetFormat;
   dest.write(kRunRecord, run.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
   remove_parts(dest, keep);
   dest.remove_folder(kTemporary);
@@ -135,6 +152,10 @@ void finish_run(const Store& dest, nlohmann::json run, const std::vector<PartRec
 }
 
 void remove_dataset(const Store& dest) {
+  if (dest.exists(kRunRecord)) {
+    require_known_format(nlohmann::json::parse(dest.read(kRunRecord), nullptr, false),
+                         escape_path(dest.uri()));
+  }
   dest.remove(kSuccess);
   remove_parts(dest, {});
   dest.remove_folder(kTemporary);

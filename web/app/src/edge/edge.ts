@@ -23,6 +23,8 @@ export class EdgeClassifier implements Classifier {
     const response = await fetch("./model.json").catch(() => { throw new Failure("offline"); });
     if (!response.ok) throw new Failure("broken", "model.json is not there");
     this.manifest = await response.json() as EdgeManifest;
+    // A page that was kept by the browser beside a folder that a newer export wrote.
+    if (this.manifest.version !== 1) throw new Failure("broken", "model.json is of another version than this page: reload it");
     const gpu = (navigator as { gpu?: { requestAdapter(): Promise<unknown> } }).gpu;
     this.graphics = Boolean(this.manifest.webgpu && await gpu?.requestAdapter().catch(() => null));
     await this.start(false, progress);
