@@ -165,8 +165,12 @@ def verb_page(pomona, words, depth, shared):
         before, _, examples = footer.partition("Examples:")
         if before.strip():
             lines += [before.strip(), ""]
-        if examples.strip():
-            lines += ["```", *[line.removeprefix("  ") for line in examples.strip("\n").splitlines() if line.strip()], "```", ""]
+        shown = [line for line in examples.splitlines() if line.strip()]
+        if shown:
+            lines += ["```", *[line[2:] for line in shown if line.startswith("  ")], "```", ""]
+        after = [line for line in shown if not line.startswith("  ")]
+        if after:
+            lines += [*after, ""]
     for child in children:
         lines += verb_page(pomona, [*words, child], depth + 1, shared)
     return lines
@@ -226,14 +230,14 @@ def class_page(node, module):
     start = next((item for item in node.body if isinstance(item, ast.FunctionDef) and item.name == "__init__"), None)
     record = any("dataclass" in ast.unparse(mark) for mark in node.decorator_list)
     arguments = signature(start, "__init__")[0] if start else ", ".join(fields(node)) if record else None
-    bases = ", ".join(ast.unparse(base) for base in node.bases)
+    bases = ", ".join(base for base in map(ast.unparse, node.bases) if not base.startswith("stages."))
     lines = [f"## {module}.{node.name}", "", "```python",
              *([f"class {module}.{node.name}"] if arguments is None else wrapped(f"class {module}.{node.name}", arguments, "")),
              "```", ""]
     if bases:
         lines += [f"A kind of `{bases}`.", ""]
     lines += [docstring(node), ""]
-    properties = []
+    properties, plain = [], []
     for item in node.body:
         if not isinstance(item, ast.FunctionDef) or (item.name.startswith("_") and item.name != "__call__"):
             continue
@@ -244,10 +248,15 @@ def class_page(node, module):
             text = " ".join(docstring(item).split())
             properties.append(f"| `{item.name}` | `{cell(ast.unparse(item.returns)) if item.returns else ''}` | {cell(text)} |")
             continue
+        if not ast.get_docstring(item) and re.match(r"[gs]et[A-Z]", item.name):
+            plain.append(f"`{item.name}`")
+            continue
         arguments, returns = signature(item, item.name)
         kind = f"{node.name}." if {"classmethod", "staticmethod"} & set(marks) else ""
         lines += [f"### {node.name}.{item.name}", "", "```python", *wrapped(kind + item.name, arguments, returns), "```", "",
                   docstring(item), ""]
+    if plain:
+        lines += [f"Besides: {', '.join(plain)}.", ""]
     if properties:
         lines += [f"### Properties of {node.name}", "", "| | | |", "|---|---|---|", *properties, ""]
     return lines
