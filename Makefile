@@ -4,6 +4,8 @@
 SHELL := /bin/bash
 PHOTOS ?=
 COUNT ?= 3000
+RUNS ?= 100
+SEED ?= 1
 
 .PHONY: help build demo wheel sbom test test-slow test-release faults bench bench-spark bench-serve bench-peers bench-scale format tidy asan tsan fuzz clean
 
@@ -30,6 +32,10 @@ test-release: build  ## The wheel, built and tried in bare environments; every o
 sbom: build  ## Licences of all parts: docs/licences.md, and bills of materials in build/sbom
 	@setup/sbom.sh
 
+
+faults: build  ## A hundred injected faults; RUNS=100 SEED=1 repeat a series
+	@setup/versitygw.sh
+	@POMONA_BIN="$(CURDIR)/build/bin/pomona" .venv/bin/python tests/faults/run.py --runs '$(RUNS)' --seed '$(SEED)'
 
 bench: build  ## Figures side by side, as BENCH lines
 	@setup/bench.sh

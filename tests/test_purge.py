@@ -41,7 +41,12 @@ def names(folder):
 
 
 def log_lines(path):
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    """What went. Before each of them a line says that it is about to go."""
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    for before, line in zip(lines, lines[1:]):
+        assert "begins" in before or "begins" in line
+        assert "what" not in line or line["place"] == before["place"]
+    return [line for line in lines if "what" in line]
 
 
 def test_dry_run_removes_nothing(pomona, results, tmp_path):

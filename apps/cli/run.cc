@@ -9,6 +9,7 @@
 #include "classifier_flags.h"
 #include "common.h"
 #include "pomona/pipeline/label_table.h"
+#include "pomona/storage/uri_paths.h"
 #include "prices.h"
 #include "spark.h"
 #include "terminal.h"
@@ -82,12 +83,13 @@ void add_run(CLI::App& app, Action& action) {
       ProgressDisplay display("pomona run", context.quiet);
       const RunResult result = run(options, display.hooks(), context.stop);
       display.finish();
-      print_featurized(result.features, options.dest + "/features");
-      if (result.reduced) print_reduced(*result.reduced, options.dest + "/reduced");
+      print_featurized(result.features, uri_below(options.dest, "features"));
+      if (result.reduced) print_reduced(*result.reduced, uri_below(options.dest, "reduced"));
       if (result.trained) print_trained(*result.trained);
       if (!result.report.empty()) fmt::print("report    {}\n", result.report);
       if (result.evaluation) print_evaluation(*result.evaluation, false);
-      return exit_for_rejects(result.features, flags->output.max_reject_rate, options.dest + "/features");
+      return exit_for_rejects(result.features, flags->output.max_reject_rate,
+                              uri_below(options.dest, "features"));
     };
   });
 }

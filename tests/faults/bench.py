@@ -17,7 +17,7 @@ from places import BUILD
 
 HERE = pathlib.Path(__file__).resolve().parent
 COLOURS = {"Apple": (200, 30, 40), "Lemon": (240, 220, 40), "Plum": (90, 30, 120), "Pear": (120, 190, 60)}
-PATIENCE = 90  # seconds after which a command hangs
+PATIENCE = 180  # seconds after which a command hangs
 
 
 class Violation(Exception):

@@ -16,7 +16,7 @@ KINDS = {
     "slowdown": {"kind": "status", "status": 503, "code": "SlowDown"},
     "reset": {"kind": "reset"},
     "truncated": {"kind": "truncate"},
-    "stall": {"kind": "stall", "seconds": 20},
+    "stall": {"kind": "stall", "seconds": 60},
     "403": {"kind": "status", "status": 403, "code": "AccessDenied"},
     "lost": {"kind": "lost"},
     "cut": {"kind": "cut"},
@@ -72,8 +72,8 @@ def store(bench):
 
 def words(bench, way, *more):
     """The command, by where it reads and writes: in = s3 to disk, out = disk to s3, both, run = both, whole chain."""
-    source = bench.photos() if way == "out" else PHOTOS + "?request_timeout=2"
-    dest = bench.place / "results" if way == "in" else OUT + "?request_timeout=2"
+    source = bench.photos() if way == "out" else PHOTOS + "?request_timeout=8"
+    dest = bench.place / "results" if way == "in" else OUT + "?request_timeout=8"
     if way == "run":
         return ["run", source, dest, *bench.small(), "-k", "4", "--no-report", *more]
     return ["featurize", source, dest, *bench.small(), *more]
@@ -228,7 +228,7 @@ def wide(bench):
     network = bench.once("wide network", lambda: engine_support.make_network(
         bench.root / "wide.onnx", d=2048, pooled=False, side=64))
     photos = bench.once("wide photos", lambda: engine_support.make_photos(bench.root / "wide", 128))
-    return ["featurize", photos, "s3://results/out?request_timeout=5", "--model", network, "--preprocess", "tf",
+    return ["featurize", photos, "s3://results/out?request_timeout=20", "--model", network, "--preprocess", "tf",
             "--input-size", "64", "--precision", "f32", "-q", "--labels", "none", "--rows-per-file", "128"]
 
 

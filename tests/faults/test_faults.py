@@ -9,7 +9,7 @@ import invariants
 from bench import Unavailable, Violation
 
 SEED = 2026
-QUICK = ["kill.run", "kill.resume", "kill.overwrite", "kill.update", "kill.purge", "sigterm.run", "full.run",
+QUICK = ["kill.run", "kill.resume", "kill.overwrite", "kill.update", "kill.reduce", "sigterm.run", "full.run",
          "full.cache", "read.eio_photos", "read.shrunk", "clock.run", "two.run"]
 REST = [name for name, (_, _, slow) in sorted(faults.FAULTS.items()) if name not in QUICK and not slow]
 

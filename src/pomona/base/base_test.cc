@@ -70,6 +70,18 @@ TEST(Files, AreWrittenWholeOrNotAtAll) {
   }
 }
 
+TEST(Files, AFailedReadIsNotTheEnd) {
+  // Linux answers EIO to a read at an address where nothing is.
+  try {
+    read_file("/proc/self/mem");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kIo);
+    EXPECT_NE(std::string(error.what()).find("run again"), std::string::npos) << error.what();
+  }
+  EXPECT_FALSE(read_file("/proc/self/status").empty()) << "a file that says it has no bytes";
+}
+
 TEST(Cpu, FollowsTheControlGroupsQuota) {
   const int all = cpu_budget("/nonexistent");
   EXPECT_GE(all, 1);

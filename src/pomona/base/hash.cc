@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "pomona/base/error.h"
+#include "pomona/base/system_error.h"
 
 namespace pomona {
 
@@ -78,15 +78,14 @@ std::string sha256_file(const std::filesystem::path& file) {
   std::ifstream in(file, std::ios::binary);
   if (!in) {
     const int error = errno;
-    throw Error(error == ENOENT ? ErrorCode::kNotFound : ErrorCode::kIo,
-                "cannot read " + file.string() + ": " + std::strerror(error));
+    throw Error(system_error_code(error), "cannot read " + file.string() + ": " + system_reason(error));
   }
   Sha256 sha;
   std::vector<char> piece(1 << 20);
   while (in.read(piece.data(), static_cast<std::streamsize>(piece.size())), in.gcount() > 0) {
     sha.update(std::as_bytes(std::span(piece.data(), static_cast<std::size_t>(in.gcount()))));
   }
-  if (in.bad()) throw Error(ErrorCode::kIo, "cannot read " + file.string() + " to its end");
+  if (in.bad()) throw Error(ErrorCode::kIo, "cannot read " + file.string() + " to its end: check the disk");
   return sha.hex();
 }
 

@@ -2,17 +2,17 @@
 #include "pomona/base/paths.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
-#include <fstream>
 #include <random>
-#include <sstream>
 
-#include "pomona/base/error.h"
+#include "pomona/base/descriptor.h"
+#include "pomona/base/system_error.h"
 
 namespace pomona {
 namespace {
@@ -33,10 +33,7 @@ std::filesystem::path home_of(const char* xdg_name, const char* below_home, cons
 }
 
 [[noreturn]] void fail(const std::string& what, const std::filesystem::path& file, int error) {
-  const ErrorCode code = error == ENOENT                     ? ErrorCode::kNotFound
-                         : error == EACCES || error == EPERM ? ErrorCode::kPermission
-                                                             : ErrorCode::kIo;
-  throw Error(code, what + " " + file.string() + ": " + std::strerror(error));
+  throw Error(system_error_code(error), what + " " + file.string() + ": " + system_reason(error));
 }
 
 }  // namespace
@@ -53,8 +50,11 @@ std::filesystem::path cache_home() {
 void write_file_atomically(const std::filesystem::path& file, std::string_view bytes) {
   std::error_code ignored;
   if (file.has_parent_path()) std::filesystem::create_directories(file.parent_path(), ignored);
+  // Where the file system can, the file has no name while it grows: whoever is killed leaves nothing behind.
+  const std::filesystem::path folder = file.has_parent_path() ? file.parent_path() : ".";
+  int fd = open(folder.c_str(), O_WRONLY | O_TMPFILE | O_CLOEXEC, 0666);
   std::string temporary;
-  int fd = -1;
+  const bool nameless = fd >= 0;
   std::random_device random;
   for (int attempt = 0; fd < 0 && attempt < 100; ++attempt) {
     temporary = file.string() + "." + std::to_string(random()) + ".tmp";
@@ -72,26 +72,44 @@ void write_file_atomically(const std::filesystem::path& file, std::string_view b
     }
   }
   if (error == 0 && fsync(fd) != 0) error = errno;
+  if (error == 0 && nameless) {
+    // A link replaces nothing, so it takes a name first; /proc, as AT_EMPTY_PATH needs a capability.
+    const std::string self = "/proc/self/fd/" + std::to_string(fd);
+    for (int attempt = 0; attempt < 100; ++attempt) {
+      temporary = file.string() + "." + std::to_string(random()) + ".tmp";
+      error = linkat(AT_FDCWD, self.c_str(), AT_FDCWD, temporary.c_str(), AT_SYMLINK_FOLLOW) == 0 ? 0 : errno;
+      if (error != EEXIST) break;
+    }
+  }
   if (close(fd) != 0 && error == 0) error = errno;
   if (error == 0 && std::rename(temporary.c_str(), file.c_str()) != 0) error = errno;
   if (error != 0) {
-    unlink(temporary.c_str());
+    if (!temporary.empty()) unlink(temporary.c_str());
     fail("cannot write", file, error);
   }
 }
 
 std::string read_file(const std::filesystem::path& file) {
-  errno = 0;
-  std::ifstream in(file, std::ios::binary);
-  if (!in) fail("cannot read", file, errno != 0 ? errno : EIO);
-  std::error_code not_a_file;
-  if (std::filesystem::is_directory(file, not_a_file)) {
-    throw Error(ErrorCode::kIo, "cannot read " + file.string() + ": it is a folder");
+  const Descriptor in(open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
+  if (in.get() < 0) fail("cannot read", file, errno);
+  struct stat info{};
+  if (fstat(in.get(), &info) != 0) fail("cannot read", file, errno);
+  if (S_ISDIR(info.st_mode)) throw Error(ErrorCode::kIo, "cannot read " + file.string() + ": it is a folder");
+  // A pipe or a file of /proc has no size: it is read until it ends, as everything is.
+  std::string bytes;
+  constexpr std::size_t kPiece = 1 << 16;
+  bytes.resize(info.st_size > 0 ? static_cast<std::size_t>(info.st_size) + 1 : kPiece);
+  for (std::size_t at = 0;;) {
+    if (at == bytes.size()) bytes.resize(bytes.size() + std::max(kPiece, bytes.size() / 2));
+    const ssize_t got = ::read(in.get(), bytes.data() + at, bytes.size() - at);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) fail("cannot read", file, errno);
+    if (got == 0) {
+      bytes.resize(at);
+      return bytes;
+    }
+    at += static_cast<std::size_t>(got);
   }
-  std::ostringstream bytes;
-  bytes << in.rdbuf();
-  if (in.bad()) throw Error(ErrorCode::kIo, "cannot read " + file.string() + " to its end");
-  return std::move(bytes).str();
 }
 
 }  // namespace pomona

@@ -15,8 +15,8 @@ std::filesystem::path models_home();
 // $XDG_CACHE_HOME/pomona, else ~/.cache/pomona. Not created here.
 std::filesystem::path cache_home();
 
-// Writes `bytes` so that `file` is either the old one or the whole new one: a temporary name in the same
-// folder, fsync, rename. Makes the folder. Throws Error{kIo | kPermission}.
+// Writes `bytes` so that `file` is either the old one or the whole new one: without a name (else under a
+// temporary one in the same folder), fsync, rename. Makes the folder. Throws Error{kIo | kPermission}.
 void write_file_atomically(const std::filesystem::path& file, std::string_view bytes);
 
 // The whole of a local file. Throws Error{kNotFound | kPermission | kIo}.

@@ -11,6 +11,7 @@
 #include "pomona/pipeline/features_dataset.h"
 #include "pomona/pipeline/resume_plan.h"
 #include "pomona/storage/dataset.h"
+#include "pomona/storage/hold_place.h"
 
 namespace pomona::cluster {
 namespace {
@@ -61,6 +62,7 @@ json begin_features(const Job& job, const json& facts) {
   // Whether there is a `split` column was decided when the dataset was begun.
   json asked = header;
   asked.erase("splits");
+  const auto held = hold_place(dest);
   ResumePlan plan = plan_resume(dest, asked, job.featurize.resume, job.featurize.overwrite);
   if (plan.header.is_object()) schema.splits = plan.header.value("splits", schema.splits);
   header["splits"] = schema.splits;
@@ -77,8 +79,10 @@ json begin_features(const Job& job, const json& facts) {
 }
 
 void publish(const std::string& place, const std::string& run_id, const json& staged) {
-  publish_staged(Store::open(place), staged.at("staged").get<std::string>(), run_id,
-                 part_from_json(staged.at("record")));
+  const Store dest = Store::open(place);
+  const PartRecord part = part_from_json(staged.at("record"));
+  publish_staged(dest, staged.at("staged").get<std::string>(), run_id, part);
+  require_running(dest, run_id, &part);
 }
 
 json finish_features(const Job& job, const json& what) {

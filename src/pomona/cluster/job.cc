@@ -8,6 +8,7 @@
 #include "pomona/base/text.h"
 #include "pomona/pipeline/features_dataset.h"
 #include "pomona/pipeline/network_record.h"
+#include "pomona/storage/uri_paths.h"
 
 namespace pomona::cluster {
 namespace {
@@ -191,7 +192,7 @@ Job job_of(const FeaturizeOptions& options) {
 Job job_of(const RunOptions& options) {
   const std::string dest = absolute(options.dest);
   FeaturizeOptions featurize = options.featurize;
-  featurize.dest = dest + "/features";
+  featurize.dest = uri_below(dest, "features");
   Job job = job_of(featurize);
   job.kind = "run";
   if (options.features_only) return job;

@@ -4,6 +4,7 @@
 #include "pomona/base/error.h"
 #include "pomona/learn/moments.h"
 #include "pomona/storage/dataset.h"
+#include "pomona/storage/uri_paths.h"
 
 namespace pomona::cluster {
 namespace {
@@ -33,8 +34,8 @@ nlohmann::json fit_pca(const Job& job, const std::string& place, const std::vect
   Pca pca = files.empty() ? fit_wide(DatasetReader::open(Store::open(options.features)), options)
                           : Pca::fit(sum(Store::open(place), files), fit);
   pca.record = record;
-  const auto slash = output.rfind('/');
-  Store::open(output.substr(0, slash)).write(output.substr(slash + 1), pca.serialize());
+  const FilePlace target = file_place(output);
+  Store::open(target.folder).write(target.name, pca.serialize());
   return {{"k", pca.k()}, {"d", pca.d()}, {"n", pca.n()}, {"explained", pca.explained()}};
 }
 

@@ -8,6 +8,7 @@
 #include "pomona/base/error.h"
 #include "pomona/pipeline/resume_plan.h"
 #include "pomona/storage/dataset.h"
+#include "pomona/storage/hold_place.h"
 
 namespace pomona::cluster {
 
@@ -20,6 +21,7 @@ json begin_reduced(const Job& job) {
   if (features.rows() == 0) throw Error(ErrorCode::kFormat, source.uri() + " has no rows to reduce");
   const Store dest = Store::open(options.dest);
   const json header = {{"kind", "components"}};
+  const auto held = hold_place(dest);
   const ResumePlan plan = plan_resume(dest, header, false, options.overwrite);
   begin_run(dest, plan.run_id, header);
   json parts = json::array();

@@ -20,6 +20,7 @@
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 
 #include "pomona/base/error.h"
+#include "pomona/base/system_error.h"
 
 namespace pomona {
 namespace {
@@ -374,10 +375,8 @@ OnnxModel load_onnx(const fs::path& file) {
   const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) {
     const int error = errno;
-    const ErrorCode code = error == ENOENT   ? ErrorCode::kNotFound
-                           : error == EACCES ? ErrorCode::kPermission
-                                             : ErrorCode::kIo;
-    throw Error(code, "cannot read the network " + file.string() + ": " + std::strerror(error));
+    throw Error(system_error_code(error),
+                "cannot read the network " + file.string() + ": " + system_reason(error));
   }
   const Closer closer{fd};
   try {

@@ -15,6 +15,7 @@
 #include "pomona/base/error.h"
 #include "pomona/learn/pca.h"
 #include "pomona/storage/dataset.h"
+#include "pomona/storage/uri_paths.h"
 
 namespace pomona {
 namespace {
@@ -204,14 +205,14 @@ class Output {
  public:
   explicit Output(const ClusterOptions& options) {
     if (options.output.empty()) return;
-    parquet_ = options.output.ends_with(".parquet");
-    if (!parquet_ && !options.output.ends_with(".csv")) {
+    const std::string name = file_place(options.output).name;
+    parquet_ = name.ends_with(".parquet");
+    if (!parquet_ && !name.ends_with(".csv")) {
       throw Error(ErrorCode::kUsage, options.output + " ends neither in .csv nor in .parquet");
     }
-    const auto slash = options.output.rfind('/');
-    const bool bare = slash == std::string::npos;
-    folder_ = Store::open(bare ? "." : options.output.substr(0, std::max<std::size_t>(slash, 1)));
-    name_ = bare ? options.output : options.output.substr(slash + 1);
+    FilePlace place = file_place(options.output);
+    folder_ = Store::open(place.folder);
+    name_ = std::move(place.name);
     if (!options.overwrite && folder_->exists(name_))
       throw Error(ErrorCode::kExists, options.output + " is there already. --overwrite replaces it.");
   }

@@ -21,6 +21,7 @@
 #include "pomona/pipeline/photo_workers.h"
 #include "pomona/pipeline/resume_plan.h"
 #include "pomona/pipeline/run_record.h"
+#include "pomona/storage/hold_place.h"
 
 namespace pomona {
 namespace {
@@ -72,6 +73,7 @@ class FeaturizeJob {
 
   // Set by open() and begin(), constant while workers run.
   std::optional<Store> dest_;
+  std::shared_ptr<const void> held_;
   std::optional<Network> network_;
   std::optional<RowDescriber> rows_;
   FeaturesLayout layout_;
@@ -128,6 +130,7 @@ void FeaturizeJob::begin() {
   begun_ = true;
   layout_.schema.splits = rows_->wants_splits(head_);
   header_ = features_header(layout_, *rows_, network_->fingerprint());
+  held_ = hold_place(*dest_);
   plan_ = plan_resume(*dest_, header_, options_.resume, options_.overwrite);
   if (plan_.header.is_object()) layout_.schema.splits = plan_.header.value("splits", layout_.schema.splits);
   header_["splits"] = layout_.schema.splits;

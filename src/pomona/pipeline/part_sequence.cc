@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "pomona/base/error.h"
+#include "pomona/storage/hold_place.h"
 
 namespace pomona {
 namespace {
@@ -108,6 +109,7 @@ void PartSequence::publish() {
   extra["groups"] = groups_;
   PartRecord record = part_->finish(std::move(extra));
   part_.reset();
+  require_running(dest_, run_id_, &record);
   const std::lock_guard lock(mutex_);
   records_.push_back(std::move(record));
 }

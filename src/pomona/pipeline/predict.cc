@@ -17,6 +17,7 @@
 #include "pomona/pipeline/photo_feed.h"
 #include "pomona/pipeline/photo_lane.h"
 #include "pomona/pipeline/stage_clock.h"
+#include "pomona/storage/uri_paths.h"
 
 namespace pomona {
 namespace {
@@ -308,8 +309,8 @@ class PredictJob {
 
 ModelFile load_model(const std::string& uri) {
   if (!is_remote_uri(uri)) return read_model_file(uri);
-  const std::size_t slash = uri.rfind('/');
-  return parse_model_file(Store::open(uri.substr(0, slash)).read(uri.substr(slash + 1)), uri);
+  const FilePlace place = file_place(uri);
+  return parse_model_file(Store::open(place.folder).read(place.name), uri);
 }
 
 PredictResult predict(const PredictOptions& options, const ModelSink& on_model, const PredictSink& sink,

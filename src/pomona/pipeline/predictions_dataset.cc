@@ -12,6 +12,7 @@
 #include "pomona/base/error.h"
 #include "pomona/pipeline/resume_plan.h"
 #include "pomona/pipeline/run_record.h"
+#include "pomona/storage/hold_place.h"
 
 namespace pomona {
 namespace {
@@ -89,12 +90,14 @@ struct PredictionsWriter::Impl {
   std::uint64_t written = 0;
   std::uint64_t rejected = 0;
   bool finished = false;
+  std::shared_ptr<const void> held;
 };
 
 PredictionsWriter::PredictionsWriter(const std::string& dest, const Predictor& predictor, int top,
                                      bool overwrite)
     : impl_(std::make_unique<Impl>(dest, predictor, top)) {
   Impl& own = *impl_;
+  own.held = hold_place(own.dest);
   const DatasetState state = dataset_state(own.dest);
   if (state == DatasetState::kForeign) {
     throw Error(ErrorCode::kExists,

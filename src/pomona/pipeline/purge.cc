@@ -15,8 +15,10 @@
 #include <functional>
 #include <set>
 
+#include "pomona/base/descriptor.h"
 #include "pomona/base/error.h"
 #include "pomona/base/json_text.h"
+#include "pomona/base/system_error.h"
 #include "pomona/base/text.h"
 #include "pomona/contributions/contributions.h"
 #include "pomona/pipeline/moment_sequence.h"
@@ -24,6 +26,7 @@
 #include "pomona/storage/dataset.h"
 #include "pomona/storage/listing.h"
 #include "pomona/storage/store.h"
+#include "pomona/storage/uri_paths.h"
 
 namespace pomona {
 namespace {
@@ -50,22 +53,25 @@ std::optional<std::int64_t> parse_utc(const std::string& text) {
   return ::timegm(&parts);
 }
 
-// Lines added to a local file, each on disk before what it tells of is gone for good.
+// Lines added to a local file: what is about to go, before it goes, and what went, each on disk before the
+// next thing goes.
 class Log {
  public:
   explicit Log(const std::string& file) : file_(file) {
     fd_ = ::open(file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
     if (fd_ < 0) {
       throw Error(errno == EACCES ? ErrorCode::kPermission : ErrorCode::kIo,
-                  "cannot write the log " + escape_path(file) + ": " + std::strerror(errno) +
+                  "cannot write the log " + escape_path(file) + ": " + system_reason(errno) +
                       ". Nothing was removed; name another with --log");
     }
+    end_last_line();
   }
   ~Log() { ::close(fd_); }
   Log(const Log&) = delete;
   Log& operator=(const Log&) = delete;
 
-  void add(const nlohmann::json& line) {
+  // `lasting`: it stands there even if the power goes.
+  void add(const nlohmann::json& line, bool lasting = true) {
     const std::string text = line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
     std::size_t done = 0;
     while (done < text.size()) {
@@ -75,12 +81,23 @@ class Log {
       done += static_cast<std::size_t>(wrote);
     }
     // A device or pipe has no fsync.
-    if (::fsync(fd_) != 0 && errno != EINVAL && errno != EROFS) fail();
+    if (lasting && ::fsync(fd_) != 0 && errno != EINVAL && errno != EROFS) fail();
   }
 
  private:
+  // A line that somebody who was killed left half-written must not swallow the next one. Where this fails,
+  // that one will, too.
+  void end_last_line() const {
+    const Descriptor reader(::open(file_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+    char last = '\n';
+    const off_t end = reader.get() < 0 ? -1 : ::lseek(reader.get(), 0, SEEK_END);
+    if (end <= 0 || ::pread(reader.get(), &last, 1, end - 1) != 1 || last == '\n') return;
+    [[maybe_unused]] const ssize_t wrote = ::write(fd_, "\n", 1);
+  }
+
   [[noreturn]] void fail() const {
-    throw Error(ErrorCode::kIo, "cannot write the log " + escape_path(file_) + ": " + std::strerror(errno));
+    throw Error(ErrorCode::kIo, "cannot write the log " + escape_path(file_) + ": " + system_reason(errno) +
+                                    ". What it does not name is still there; name another with --log");
   }
 
   std::string file_;
@@ -108,15 +125,6 @@ std::optional<std::int64_t> newest_change(const std::string& source, const std::
     if (error.code() != ErrorCode::kNotFound) throw;
   }
   return newest;
-}
-
-// "s3://bucket/key?region=x" with `name` behind its key.
-std::string below(const std::string& uri, const std::string& name) {
-  const auto options = is_remote_uri(uri) ? uri.find('?') : std::string::npos;
-  std::string folder = uri.substr(0, options);
-  while (folder.size() > 1 && folder.ends_with('/')) folder.pop_back();
-  return (folder == "/" ? "" : folder) + "/" + name +
-         (options == std::string::npos ? "" : uri.substr(options));
 }
 
 class Purge {
@@ -183,7 +191,7 @@ class Purge {
       if (!name.ends_with('/') || name.starts_with('.') || name.starts_with('_')) continue;
       name.pop_back();
       if (name.empty() || is_link(store, name)) continue;
-      const Found inner = folder(store.at(name), below(uri, name), depth + 1);
+      const Found inner = folder(store.at(name), uri_below(uri, name), depth + 1);
       found.datasets += inner.datasets;
       found.due += inner.due;
       if (name == "features" || name == "reduced") {
@@ -266,7 +274,7 @@ class Purge {
     }
     // A run that is under way, or was broken off, beside or without an earlier result.
     if (state == DatasetState::kUnfinished) {
-      const auto changed = newest_change(below(uri, "_temporary"), "*");
+      const auto changed = newest_change(uri_below(uri, "_temporary"), "*");
       if (changed) date = std::max(date.value_or(0), *changed);
       if (auto run = find_unfinished(store)) {
         if (!record.is_object()) record = std::move(run->header);
@@ -274,7 +282,7 @@ class Purge {
       }
     }
     if (!date) date = newest_change(uri, "part-*");
-    if (!date) date = newest_change(below(uri, kRunRecord), "*");
+    if (!date) date = newest_change(uri_below(uri, kRunRecord), "*");
     for (const PartRecord& part : parts) {
       item.rows += part.rows;
       item.bytes += part.bytes;
@@ -392,6 +400,9 @@ class Purge {
   template <typename Remove>
   void remove(PurgeItem item, const Remove& action) {
     if (options_.yes) {
+      // Who is killed between a removal and its line has left this one.
+      if (log_)
+        log_->add({{"begins", item.what}, {"place", escape_path(item.place)}, {"time", utc_now()}}, false);
       try {
         action();
         item.removed = true;

@@ -20,19 +20,15 @@
 #include "pomona/pipeline/run_record.h"
 #include "pomona/pipeline/stage_clock.h"
 #include "pomona/storage/csv_file.h"
+#include "pomona/storage/hold_place.h"
 #include "pomona/storage/store.h"
+#include "pomona/storage/uri_paths.h"
 
 namespace pomona {
 namespace {
 
 // Wider vectors get no moment matrix: at 8,192 it is 256 MB already.
 constexpr int kWidestMoments = 8192;
-
-std::pair<std::string, std::string> split_uri(const std::string& uri) {
-  const auto slash = uri.rfind('/');
-  if (slash == std::string::npos) return {".", uri};
-  return {uri.substr(0, std::max<std::size_t>(slash, 1)), uri.substr(slash + 1)};
-}
 
 // What `_run.json` of the features says about `key`; null where there is none.
 nlohmann::json of_run(const DatasetReader& features, const char* key) {
@@ -150,9 +146,10 @@ void finish_reduced(const Store& dest, ReduceResult& result, const DatasetReader
                     const std::vector<PartRecord>& records, const nlohmann::json& more) {
   const std::string pca_bytes = result.pca.serialize();
   const Schema schema = reduced_schema(features.schema(), result.k, options);
-  result.pca_file = options.save_pca.value_or(dest.uri() + "/_pca.bin");
-  const auto [pca_folder, pca_name] = split_uri(result.pca_file);
-  Store::open(pca_folder).write(pca_name, pca_bytes);
+  const FilePlace place = file_place(options.save_pca.value_or("_pca.bin"));
+  const Store pca_folder = options.save_pca ? Store::open(place.folder) : dest;
+  pca_folder.write(place.name, pca_bytes);
+  result.pca_file = pca_folder.uri() + "/" + place.name;
   nlohmann::json run = {
       {"kind", "components"},
       {"run_id", run_id},
@@ -178,8 +175,8 @@ void finish_reduced(const Store& dest, ReduceResult& result, const DatasetReader
 }
 
 Pca load_pca(const std::string& uri) {
-  const auto [folder, name] = split_uri(uri);
-  return Pca::deserialize(Store::open(folder).read(name));
+  const FilePlace place = file_place(uri);
+  return Pca::deserialize(Store::open(place.folder).read(place.name));
 }
 
 ReduceResult reduce(const ReduceOptions& options, const Hooks& hooks, std::stop_token stop) {
@@ -201,6 +198,7 @@ ReduceResult reduce(const ReduceOptions& options, const Hooks& hooks, std::stop_
   const Store dest = Store::open(options.dest);
   const Schema schema = reduced_schema(features.schema(), result.k, options);
   const nlohmann::json header = reduced_header(result.pca.serialize());
+  const auto held = hold_place(dest);
   const ResumePlan plan = plan_resume(dest, header, false, options.overwrite);
   begin_run(dest, plan.run_id, header);
 
@@ -218,6 +216,7 @@ ReduceResult reduce(const ReduceOptions& options, const Hooks& hooks, std::stop_
                                     return !stop.stop_requested();
                                   });
         if (!record) return;
+        require_running(dest, plan.run_id, &*record);
         records[part] = std::move(*record);
         if (hooks.progress) {
           const std::lock_guard lock(mutex);

@@ -6,7 +6,9 @@
 #include "pomona/base/error.h"
 #include "pomona/pipeline/report.h"
 #include "pomona/pipeline/stage_clock.h"
+#include "pomona/storage/hold_place.h"
 #include "pomona/storage/store.h"
+#include "pomona/storage/uri_paths.h"
 
 namespace pomona {
 namespace {
@@ -15,8 +17,8 @@ namespace {
 void train_and_judge(const RunOptions& options, const std::optional<Network>& network, RunResult& result,
                      const Hooks& hooks, const std::stop_token& stop) {
   TrainingOptions train_options = *options.train;
-  train_options.data.source = options.dest + "/features";
-  train_options.output = options.dest + "/model.onnx";
+  train_options.data.source = uri_below(options.dest, "features");
+  train_options.output = uri_below(options.dest, "model.onnx");
   train_options.overwrite = true;
   train_options.threads = options.featurize.threads;
   train_options.invocation = options.featurize.invocation;
@@ -65,14 +67,14 @@ void train_and_judge(const RunOptions& options, const std::optional<Network>& ne
 
 ReduceOptions reduce_options(const RunOptions& options, const std::string& dest) {
   ReduceOptions reduced;
-  reduced.features = dest + "/features";
-  reduced.dest = dest + "/reduced";
+  reduced.features = uri_below(dest, "features");
+  reduced.dest = uri_below(dest, "reduced");
   reduced.pca = options.saved_pca;
   reduced.fit = options.pca;
-  reduced.save_pca = dest + "/pca/pca.bin";
+  reduced.save_pca = uri_below(dest, "pca/pca.bin");
   reduced.format = options.featurize.format;
   reduced.csv_packed = options.featurize.csv_packed;
-  if (options.one_csv) reduced.csv = dest + "/reduced.csv";
+  if (options.one_csv) reduced.csv = uri_below(dest, "reduced.csv");
   // What depends on the features is made again whenever they are.
   reduced.overwrite = true;
   reduced.threads = options.featurize.threads;
@@ -104,8 +106,9 @@ void conclude(const RunOptions& options, const std::optional<Network>& network, 
 
 RunResult run(const RunOptions& options, const Hooks& hooks, std::stop_token stop) {
   RunResult result;
+  const auto held = hold_place(Store::open(options.dest));
   FeaturizeOptions featurize_options = options.featurize;
-  featurize_options.dest = options.dest + "/features";
+  featurize_options.dest = uri_below(options.dest, "features");
   featurize_options.moments = !options.features_only && !options.saved_pca;
   result.features = featurize(featurize_options, hooks, stop);
   if (featurize_options.overwrite || result.features.computed > 0) drop_older_model(options.dest, hooks);

@@ -25,6 +25,7 @@
 #include "pomona/pipeline/seen_photos.h"
 #include "pomona/pipeline/stage_clock.h"
 #include "pomona/samples/augment.h"
+#include "pomona/storage/uri_paths.h"
 
 namespace pomona {
 namespace {
@@ -554,8 +555,8 @@ void publish_model(const ModelFile& model, const std::string& output, const Labe
   const std::string name = remote ? output : std::filesystem::absolute(output).lexically_normal().string();
   record_contributions(data, "model", name, sha256_hex(bytes));
   if (remote) {
-    const auto slash = output.rfind('/');
-    Store::open(output.substr(0, slash)).write(output.substr(slash + 1), bytes);
+    const FilePlace place = file_place(output);
+    Store::open(place.folder).write(place.name, bytes);
   } else {
     write_file_atomically(output, bytes);
   }

@@ -17,6 +17,7 @@
 #include "pomona/pipeline/predict.h"
 #include "pomona/pipeline/run_record.h"
 #include "pomona/pipeline/seen_photos.h"
+#include "pomona/storage/uri_paths.h"
 
 namespace pomona {
 namespace {
@@ -376,12 +377,9 @@ nlohmann::json UpdateJob::entry() const {
 
 // A line beside the old model: comparisons that did not replace it must not change its file.
 void UpdateJob::remember(const nlohmann::json& line) const {
-  const std::string& model = options_.model;
-  const auto slash = model.rfind('/');
-  const std::string folder =
-      slash == std::string::npos ? "." : model.substr(0, std::max<std::size_t>(slash, 1));
-  const std::string name = (slash == std::string::npos ? model : model.substr(slash + 1)) + ".updates.jsonl";
-  const Store store = Store::open(folder);
+  const FilePlace place = file_place(options_.model);
+  const std::string name = place.name + ".updates.jsonl";
+  const Store store = Store::open(place.folder);
   const std::string before = store.exists(name) ? store.read(name) : "";
   store.write(name, before + line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
 }

@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstring>
 #include <string_view>
 
+#include "pomona/base/system_error.h"
 #include "pomona/storage/arrow_status_internal.h"
 
 namespace pomona {
@@ -109,7 +109,7 @@ ErrorCode error_code(const arrow::Status& status) {
 }
 
 std::string cause_of(const arrow::Status& status) {
-  if (const int number = arrow::internal::ErrnoFromStatus(status); number != 0) return std::strerror(number);
+  if (const int number = arrow::internal::ErrnoFromStatus(status); number != 0) return system_reason(number);
   std::string text = status.message();
   std::replace(text.begin(), text.end(), '\n', ' ');
   switch (error_code(status)) {
@@ -122,7 +122,11 @@ std::string cause_of(const arrow::Status& status) {
     case ErrorCode::kPermission: {
       if (is_account_refused(status)) return refusal_of(text) + " (" + text + ")";
       const std::string right(right_of(text));
-      return "permission denied" + (right.empty() ? "" : ": these credentials lack the right " + right) +
+      return "permission denied" +
+             (right.empty() ? ""
+                            : ": these credentials lack the right " + right +
+                                  ", which the bucket's owner gives; `pomona doctor "
+                                  "URI` shows all that are needed") +
              " (" + text + ")";
     }
     case ErrorCode::kUnavailable:

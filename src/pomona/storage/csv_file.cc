@@ -6,14 +6,14 @@
 
 #include "pomona/storage/dataset_internal.h"
 #include "pomona/storage/store.h"
+#include "pomona/storage/uri_paths.h"
 
 namespace pomona {
 
 void write_csv_file(const DatasetReader& dataset, const std::string& uri) {
-  const auto slash = uri.rfind('/');
-  const Store folder =
-      Store::open(slash == std::string::npos ? "." : uri.substr(0, std::max<std::size_t>(slash, 1)));
-  const std::string name = slash == std::string::npos ? uri : uri.substr(slash + 1);
+  const FilePlace place = file_place(uri);
+  const Store folder = Store::open(place.folder);
+  const std::string& name = place.name;
   // An object store shows an object when it is whole; a disk needs a name for the meantime.
   const std::string temporary = folder.appears_when_closed() ? name : "_" + name + ".unfinished";
   try {

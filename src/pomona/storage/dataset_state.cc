@@ -1,9 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
+#include <filesystem>
 #include <set>
 
+#include "pomona/base/descriptor.h"
+#include "pomona/base/system_error.h"
 #include "pomona/base/text.h"
 #include "pomona/storage/dataset_internal.h"
+#include "pomona/storage/hold_place.h"
 
 namespace pomona {
 namespace {
@@ -83,7 +93,96 @@ void remove_parts(const Store& dest, const std::set<std::string>& keep) {
   if (empty) dest.remove_folder(kRejects);
 }
 
+// Files beside the parts that are made again whenever the parts are, and what a killed write of a file of
+// ours left of it.
+bool is_side_file(std::string_view name) {
+  if (name == "_moments.bin" || name == "_pca.bin") return true;
+  if (!name.ends_with(".tmp")) return false;
+  for (const std::string_view own :
+       {kRunRecord, kSuccess, std::string_view("_moments.bin"), std::string_view("_pca.bin")}) {
+    if (name.starts_with(own) && name.substr(own.size()).starts_with('.')) return true;
+  }
+  return false;
+}
+
+// An open folder; an empty one that was made for it goes with it.
+class HeldFolder {
+ public:
+  HeldFolder(std::string path, bool made)
+      : path_(std::move(path)),
+        made_(made),
+        folder_(::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {}
+  ~HeldFolder() {
+    if (made_ && fd() >= 0) ::rmdir(path_.c_str());
+  }
+  HeldFolder(const HeldFolder&) = delete;
+  HeldFolder& operator=(const HeldFolder&) = delete;
+
+  int fd() const { return folder_.get(); }
+
+  // Whether the path still leads to it.
+  bool is_there() const {
+    struct stat here{};
+    struct stat there{};
+    return ::fstat(fd(), &here) == 0 && ::stat(path_.c_str(), &there) == 0 && here.st_ino == there.st_ino &&
+           here.st_dev == there.st_dev;
+  }
+
+ private:
+  std::string path_;
+  bool made_;
+  Descriptor folder_;
+};
+
+std::string marker_of(const std::string& run_id) {
+  return run_folder(run_id) + "/run.json";
+}
+
+[[noreturn]] void gave_way(const Store& dest) {
+  throw Error(ErrorCode::kExists,
+              escape_path(dest.uri()) +
+                  ": another run ended there while this one was writing. Its dataset stands; "
+                  "what this one wrote is given up. Run again with --resume or --overwrite, "
+                  "or choose another folder.");
+}
+
 }  // namespace
+
+std::shared_ptr<const void> hold_place(const Store& place) {
+  if (!place.is_local()) return nullptr;
+  // Whoever held it before us may take the empty folder away just when we have opened it.
+  for (int attempt = 0; attempt < 100; ++attempt) {
+    std::error_code error;
+    const bool made = std::filesystem::create_directories(place.uri(), error);
+    if (error && error != std::errc::not_a_directory && error != std::errc::file_exists) {
+      throw Error(system_error_code(error.value()),
+                  "cannot make the folder " + escape_path(place.uri()) + ": " + system_reason(error.value()));
+    }
+    auto held = std::make_shared<const HeldFolder>(place.uri(), made);
+    if (held->fd() < 0) return nullptr;  // whoever lists it will say what is wrong
+    if (::flock(held->fd(), LOCK_EX | LOCK_NB) != 0) {
+      if (errno != EWOULDBLOCK) return nullptr;
+      throw Error(ErrorCode::kExists,
+                  "another run is writing to " + escape_path(place.uri()) +
+                      ". Wait for its end, or choose another folder: nothing was touched.");
+    }
+    if (held->is_there()) return held;
+  }
+  return nullptr;
+}
+
+void require_running(const Store& dest, const std::string& run_id, const PartRecord* part) {
+  if (dest.exists(marker_of(run_id))) return;
+  if (part != nullptr) {
+    // A run that went on with ours, while we were thought dead, gave its parts the same names.
+    const std::string record = dest.exists(kRunRecord) ? dest.read(kRunRecord) : std::string();
+    for (const std::string& name : {part->file, part->rejects_file}) {
+      if (!name.empty() && record.find('"' + name + '"') == std::string::npos) dest.remove(name);
+    }
+    dest.remove(record_name(part->index, run_id));
+  }
+  gave_way(dest);
+}
 
 void require_known_format(const nlohmann::json& record, std::string_view shown) {
   if (!record.is_object()) return;
@@ -105,8 +204,9 @@ DatasetState dataset_state(const Store& dest) {
     const auto runs = runs_below(dest);
     if (!runs.empty()) return DatasetState::kUnfinished;
   }
-  // A run that was killed while it began or removed itself leaves empty folders at most.
+  // A run that was killed while it began or removed itself leaves empty folders and sums at most.
   for (const std::string& name : names) {
+    if (is_side_file(name)) continue;
     const bool ours = name == std::string(kTemporary) + "/" || name == std::string(kRejects) + "/";
     if (!ours || !dest.list(name).empty()) return DatasetState::kForeign;
   }
@@ -132,10 +232,20 @@ void begin_run(const Store& dest, const std::string& run_id, const nlohmann::jso
   dest.remove(kSuccess);
   nlohmann::json record = header;
   record[kFormatVersion] = kDatasetFormat;
-  dest.write(run_folder(run_id) + "/run.json", record.dump(2));
+  dest.write(marker_of(run_id), record.dump(2));
 }
 
 void finish_run(const Store& dest, nlohmann::json run, const std::vector<PartRecord>& parts) {
+  // Of two runs at once only one may take the other's parts for left-overs: the one whose record stands after
+  // it has removed all others.
+  const std::string own = run.is_object() ? run.value("run_id", "") : std::string();
+  if (is_run_id(own)) {
+    if (!dest.exists(marker_of(own))) gave_way(dest);
+    for (const std::string& other : runs_below(dest)) {
+      if (other != own) dest.remove_folder(run_folder(other));
+    }
+    if (!dest.exists(marker_of(own))) gave_way(dest);
+  }
   dest.remove(kSuccess);
   std::set<std::string> keep;
   run["parts"] = nlohmann::json::array();
@@ -147,6 +257,9 @@ void finish_run(const Store& dest, nlohmann::json run, const std::vector<PartRec
   run[kFormatVersion] = kDatasetFormat;
   dest.write(kRunRecord, run.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
   remove_parts(dest, keep);
+  for (const std::string& name : dest.list("")) {
+    if (name.ends_with(".tmp") && is_side_file(name)) dest.remove(name);
+  }
   dest.remove_folder(kTemporary);
   dest.write(kSuccess, "");
 }
@@ -159,6 +272,9 @@ void remove_dataset(const Store& dest) {
   dest.remove(kSuccess);
   remove_parts(dest, {});
   dest.remove_folder(kTemporary);
+  for (const std::string& name : dest.list("")) {
+    if (is_side_file(name)) dest.remove(name);
+  }
   // Last, so that what is left of a removal that was interrupted is still known as ours.
   dest.remove(kRunRecord);
 }

@@ -7,9 +7,11 @@
 
 #include <cmath>
 #include <csignal>
+#include <filesystem>
 #include <limits>
 
 #include "pomona/base/paths.h"
+#include "pomona/storage/hold_place.h"
 #include "pomona/storage/storage_test_support.h"
 
 namespace pomona {
@@ -256,6 +258,68 @@ TEST(Dataset, FinishingRemovesWhatNoRecordNamesButNothingOfOthers) {
               ElementsAre("_SUCCESS", "_run.json", "notes.txt", records[0].file, "part-00000-mine.parquet"));
   remove_dataset(dest);
   EXPECT_THAT(dest.list(""), ElementsAre("notes.txt", "part-00000-mine.parquet"));
+  EXPECT_EQ(dataset_state(dest), DatasetState::kForeign);
+}
+
+TEST(Dataset, OfTwoRunsOneGivesWay) {
+  constexpr const char* kOther = "fedcba9876543210";
+  const TemporaryFolder folder;
+  const Store dest = Store::open(folder / "out");
+  begin_run(dest, kOther, {});
+  PartWriter slow(dest, make_schema(3, Format::kParquet), kOther, 0);
+  slow.write(make_block(4, 3, 1));
+  const PartRecord early = slow.finish({});
+  require_running(dest, kOther, &early);
+  finish_run(dest, {{"run_id", kRun}}, write_dataset(dest, Format::kParquet));
+  const std::uint64_t rows = DatasetReader::open(dest).rows();
+  EXPECT_FALSE(dest.exists(early.file));
+
+  PartWriter late(dest, make_schema(3, Format::kParquet), kOther, 1);
+  late.write(make_block(4, 3, 2));
+  const PartRecord part = late.finish({});
+  EXPECT_THROW(require_running(dest, kOther, &part), Error);
+  EXPECT_FALSE(dest.exists(part.file)) << "its rows would stand beside those of the finished run";
+  try {
+    finish_run(dest, {{"run_id", kOther}}, {part});
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kExists);
+    EXPECT_THAT(error.what(), HasSubstr("another run"));
+    EXPECT_THAT(error.what(), HasSubstr("--resume"));
+  }
+  EXPECT_EQ(dataset_state(dest), DatasetState::kFinished);
+  EXPECT_EQ(DatasetReader::open(dest).rows(), rows);
+}
+
+TEST(Dataset, APlaceIsHeldByOneAndLeftAsItWas) {
+  const TemporaryFolder folder;
+  const Store dest = Store::open(folder / "deep/out");
+  {
+    const auto held = hold_place(dest);
+    ASSERT_NE(held, nullptr);
+    try {
+      hold_place(dest);
+      FAIL();
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kExists);
+      EXPECT_THAT(error.what(), HasSubstr(dest.uri()));
+    }
+    EXPECT_EQ(dataset_state(dest), DatasetState::kAbsent);
+  }
+  EXPECT_FALSE(std::filesystem::exists(dest.uri())) << "an empty folder that was made for it goes";
+  dest.write("a", "b");
+  EXPECT_NE(hold_place(dest), nullptr);
+  EXPECT_EQ(dest.read("a"), "b");
+}
+
+TEST(Dataset, WhatAKilledRemovalLeavesIsStillOurs) {
+  const TemporaryFolder folder;
+  const Store dest = Store::open(folder / "out");
+  for (const char* name : {"_moments.bin", "_pca.bin", "_run.json.123.tmp"}) dest.write(name, "x");
+  EXPECT_EQ(dataset_state(dest), DatasetState::kAbsent);
+  remove_dataset(dest);
+  EXPECT_THAT(dest.list(""), IsEmpty());
+  dest.write("_notes.tmp", "mine");
   EXPECT_EQ(dataset_state(dest), DatasetState::kForeign);
 }
 

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "pomona/base/system_error.h"
 #include "pomona/base/text.h"
 #include "pomona/storage/descriptor_internal.h"
 #include "pomona/storage/listing_internal.h"
@@ -173,10 +174,8 @@ class Walker {
 };
 
 [[noreturn]] void fail(const std::string& path, int error) {
-  const ErrorCode code = error == ENOENT || error == ENOTDIR ? ErrorCode::kNotFound
-                         : error == EACCES || error == EPERM ? ErrorCode::kPermission
-                                                             : ErrorCode::kIo;
-  throw Error(code, "cannot list " + escape_path(path) + ": " + std::strerror(error));
+  const ErrorCode code = error == ENOTDIR ? ErrorCode::kNotFound : system_error_code(error);
+  throw Error(code, "cannot list " + escape_path(path) + ": " + system_reason(error));
 }
 
 }  // namespace

@@ -7,10 +7,10 @@
 
 #include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <filesystem>
 
 #include "pomona/base/paths.h"
+#include "pomona/base/system_error.h"
 #include "pomona/base/text.h"
 #include "pomona/storage/arrow_status_internal.h"
 #include "pomona/storage/store_internal.h"
@@ -19,10 +19,8 @@ namespace pomona {
 namespace {
 
 [[noreturn]] void fail(const std::string& what, const std::string& path, int error) {
-  const ErrorCode code = error == ENOENT                                       ? ErrorCode::kNotFound
-                         : error == EACCES || error == EPERM || error == EROFS ? ErrorCode::kPermission
-                                                                               : ErrorCode::kIo;
-  throw Error(code, "cannot " + what + " " + escape_path(path) + ": " + std::strerror(error));
+  throw Error(system_error_code(error),
+              "cannot " + what + " " + escape_path(path) + ": " + system_reason(error));
 }
 
 std::string parent_of(const std::string& path) {

@@ -8,6 +8,7 @@
 
 #include "pomona/storage/storage_test_support.h"
 #include "pomona/storage/uri_internal.h"
+#include "pomona/storage/uri_paths.h"
 
 namespace pomona {
 namespace {
@@ -87,6 +88,20 @@ TEST(Store, NamesDoNotLeadOut) {
   EXPECT_EQ(error_of([&] { store.write(std::string("a\0b", 3), "x"); }), ErrorCode::kUsage);
   EXPECT_EQ(error_of([&] { store.remove_folder("../"); }), ErrorCode::kUsage);
   store.write("..a/b..", "fine");
+}
+
+TEST(Uri, PlacesBelowKeepTheOptions) {
+  EXPECT_EQ(uri_below("s3://bucket/key?region=x&a=b/c", "pca/pca.bin"),
+            "s3://bucket/key/pca/pca.bin?region=x&a=b/c");
+  EXPECT_EQ(uri_below("s3://bucket/", "a"), "s3://bucket/a");
+  EXPECT_EQ(uri_below("/", "a"), "/a");
+  EXPECT_EQ(uri_below("photos?/of mine", "a"), "photos?/of mine/a") << "a local path has no options";
+  const FilePlace remote = file_place("s3://bucket/key/model.onnx?endpoint_override=http://host:1/x");
+  EXPECT_EQ(remote.folder, "s3://bucket/key?endpoint_override=http://host:1/x");
+  EXPECT_EQ(remote.name, "model.onnx");
+  EXPECT_EQ(file_place("model.onnx").folder, ".");
+  EXPECT_EQ(file_place("/model.onnx").folder, "/");
+  EXPECT_EQ(file_place("a/b").name, "b");
 }
 
 TEST(Uri, Remote) {

@@ -14,6 +14,7 @@
 #include "pomona/base/error.h"
 #include "pomona/base/hash.h"
 #include "pomona/storage/store.h"
+#include "pomona/storage/uri_paths.h"
 
 namespace pomona {
 namespace {
@@ -89,9 +90,8 @@ std::optional<std::string> text_of(const arrow::Array& array, std::int64_t row, 
 }  // namespace
 
 StringTable read_string_table(const std::string& uri) {
-  const auto slash = uri.rfind('/');
-  const Store store = Store::open(slash == std::string::npos ? "." : uri.substr(0, slash == 0 ? 1 : slash));
-  std::string bytes = store.read(slash == std::string::npos ? uri : uri.substr(slash + 1));
+  const FilePlace place = file_place(uri);
+  std::string bytes = Store::open(place.folder).read(place.name);
   if (bytes.empty()) malformed(uri, "it is empty");
 
   StringTable result;
