@@ -3,7 +3,7 @@
 
     .venv-peers/bin/python bench/peers/plot.py RESULTS.json [--docs docs]
 
-Writes docs/figures/peers.svg and peers-pca.svg, and puts the tables between the marks in docs/benchmarks-peers.md.
+Writes docs/figures/peers.svg and peers-pca.svg, and puts them and the tables between the marks in docs/benchmarks-peers.md.
 """
 import argparse
 import json
@@ -65,6 +65,7 @@ def draw(panels, path, note):
     for axes, (title, lines) in zip(all_axes[:, 0], panels):
         bars(axes, lines, title)
     figure.supxlabel(note, fontsize=8.5, color=FAINT, x=0.99, ha="right")
+    path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, facecolor="white", metadata={"Date": None})
     plt.close(figure)
 
@@ -83,6 +84,7 @@ def draw_rates(results, found, path):
                        sorted(lines, key=lambda line: -line[1])))
     if panels:
         draw(panels, path, "photos on disk to 41 components in Parquet; starts subtracted; " + machine(results))
+    return bool(panels)
 
 
 def draw_pca(results, found, path):
@@ -96,6 +98,7 @@ def draw_pca(results, found, path):
         rows = {one["count"] for one in results["measurements"] if one["part"].startswith("pca_")}
         draw([(f"PCA alone, {max(rows):,} x 1,280, k = 100: seconds, from Parquet to the fitted model",
                sorted(lines, key=lambda line: line[1]))], path, machine(results))
+    return bool(lines)
 
 
 def machine(results):
@@ -130,7 +133,8 @@ def table(results, found):
     pca = [figure for figure in found.values() if figure.name.startswith("pca_")]
     if pca:
         rows = max(one["count"] for one in results["measurements"] if one["part"].startswith("pca_"))
-        out.append(f"\n| PCA alone, {rows:,} x 1,280, k = 100, from Parquet to the fitted model | seconds | peak MiB |\n|---|--:|--:|")
+        out.append(f"\n| PCA alone, {rows:,} x 1,280, k = 100, from Parquet to the fitted model | seconds | peak MiB |")
+        out.append("|---|--:|--:|")
         for figure in pca:
             seconds = f"> {figure.over_limit:.0f}, stopped" if figure.over_limit else f"{figure.seconds:.2f}"
             out.append(f"| {f'**{figure.title}**' if is_ours(figure) else figure.title} | {seconds} | {figure.peak_mib:,.0f} |")
@@ -145,10 +149,11 @@ def main():
     results = json.loads(options.results.read_text())
     found = figures.figures(results)
     plt.rcParams.update({"font.family": "DejaVu Sans", "svg.hashsalt": "pomona"})
-    (options.docs / "figures").mkdir(parents=True, exist_ok=True)
-    draw_rates(results, found, options.docs / "figures" / "peers.svg")
-    draw_pca(results, found, options.docs / "figures" / "peers-pca.svg")
-    lines = table(results, found)
+    shown = []
+    for what, draw_it, name in (("Photos a second", draw_rates, "peers.svg"), ("PCA alone", draw_pca, "peers-pca.svg")):
+        if draw_it(results, found, options.docs / "figures" / name):
+            shown.append(f"![{what}](figures/{name})\n")
+    lines = "\n".join([*shown, table(results, found)])
     print(lines)
     page = options.docs / "benchmarks-peers.md"
     if page.exists():
