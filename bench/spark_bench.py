@@ -34,8 +34,8 @@ def spark_words(master, *conf):
     return ["--engine", "spark", "--master", master, *(word for one in conf for word in ("--spark-conf", one))]
 
 
-def network_words(model):
-    return ["--model", model, "--preprocess", "tf", "--input-size", "224", "--rows-per-file", "1024", "--labels", "none"]
+def network_words(model, rows=1024):
+    return ["--model", model, "--preprocess", "tf", "--input-size", "224", "--rows-per-file", rows, "--labels", "none"]
 
 
 NOT_ENDED = "it had not ended"
@@ -130,8 +130,8 @@ def bench_executors(options, work):
             with StandaloneCluster(SparkInstall.find("4"), folder, workers=workers, cores=1) as cluster:
                 dest = work / f"features-{workers}"
                 shutil.rmtree(dest, ignore_errors=True)
-                ours([POMONA, "featurize", photos, dest, *network_words(options.model), "-q", "--limit",
-                      options.executor_photos * workers, *spark_words(cluster.url)],
+                ours([POMONA, "featurize", photos, dest, *network_words(options.model, max(options.executor_photos // 8, 64)),
+                      "-q", "--limit", options.executor_photos * workers, *spark_words(cluster.url)],
                      env=cluster.env(POMONA_PYTHON=str(SPARK)))
         found = record(dest)
         rates[workers] = found["counts"]["written"] / found["seconds"]
