@@ -214,7 +214,16 @@ class Purge {
       }
     }
     PurgeItem item;
-    const std::optional<std::int64_t> date = describe(store, uri, state, item);
+    std::optional<std::int64_t> date;
+    try {
+      date = describe(store, uri, state, item);
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::kFormat)
+        throw;  // a newer Pomona's: it may consist of more than is known here
+      warn(std::string(error.what()) + ". It is left as it is");
+      ++result_.kept;
+      return false;
+    }
     if (!date || *date > limit_) {
       if (!date) warn(store.uri() + ": nothing says when it was made. It is left as it is");
       ++result_.kept;
@@ -259,6 +268,7 @@ class Purge {
       const std::string text = store.read(kRunRecord);
       item.bytes += text.size();
       record = parse_json(text);
+      require_known_format(record, escape_path(store.uri()));
       if (record.is_object()) {
         date = parse_utc(string_of(record, "finished"));
         if (record.contains("parts") && record["parts"].is_array()) {
