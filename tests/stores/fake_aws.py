@@ -3,6 +3,7 @@
 and S3's answer for a bucket that lies in another region. They hand out the keys they are given."""
 import contextlib
 import http.server
+import re
 import threading
 import urllib.parse
 
@@ -19,6 +20,7 @@ class FakeAws(http.server.ThreadingHTTPServer):
         self.access_key, self.secret_key, self.token = access_key, secret_key, token
         self.region_of_bucket = region_of_bucket
         self.calls = []
+        self.keys_that_asked = set()  # who signed what STS was asked
 
     @property
     def url(self):
@@ -84,6 +86,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.server.calls.append(f"{action} role={asked.get('RoleArn')} external={asked.get('ExternalId', '')} "
                                  f"token={asked.get('WebIdentityToken', '')} session={asked.get('RoleSessionName')}")
         aws = self.server
+        signed = re.search(r"Credential=([^/]+)/", self.headers.get("Authorization", ""))
+        if signed:
+            aws.keys_that_asked.add(signed[1])
         return self.reply(200, f"""<{action}Response xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><{action}Result>
 <Credentials><AccessKeyId>{aws.access_key}</AccessKeyId><SecretAccessKey>{aws.secret_key}</SecretAccessKey>
 <SessionToken>{aws.token}</SessionToken><Expiration>{EXPIRES}</Expiration></Credentials>

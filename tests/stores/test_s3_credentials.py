@@ -32,7 +32,9 @@ def files(tmp_path, proxy):
     (tmp_path / "config").write_text(
         f"[profile team]\nregion = us-east-1\nendpoint_url = {proxy.url}\n"
         f"[profile process]\ncredential_process = /bin/cat {tmp_path}/keys.json\n"
-        f"[profile role]\nrole_arn = arn:aws:iam::1:role/x\nsource_profile = team\n")
+        f"[profile role]\nrole_arn = arn:aws:iam::1:role/x\nsource_profile = team\nexternal_id = abc\n"
+        f"[profile again]\nrole_arn = arn:aws:iam::1:role/y\nsource_profile = role\n"
+        f"[profile typed]\nrole_arn = arn:aws:iam::1:role/z\nsource_profile = team\nmfa_serial = arn:aws:iam::1:mfa/me\n")
     return {"AWS_CONFIG_FILE": tmp_path / "config", "AWS_SHARED_CREDENTIALS_FILE": tmp_path / "credentials", **NO_MACHINE}
 
 
@@ -56,9 +58,27 @@ def test_credential_process_of_a_profile(run, bare, files):
     assert reads(run, {**bare, **files, "AWS_PROFILE": "process"})
 
 
-def test_profile_that_assumes_a_role_by_another_says_how(run, bare, files):
-    text = run({**bare, **files, "AWS_PROFILE": "role"}, "doctor", "s3://photos/a", "--source", code=2)
-    assert "AWS_PROFILE=team" in text and "?role_arn=arn:aws:iam::1:role/x" in text
+def test_role_of_the_uri_is_assumed(run, bare, aws):
+    env = {**bare, **KEYS, **NO_MACHINE, "AWS_ENDPOINT_URL_STS": aws.url, "AWS_REGION": "us-east-1"}
+    assert reads(run, env, "s3://photos/a?role_arn=arn:aws:iam::1:role/x&external_id=abc&session_name=me")
+    assert "AssumeRole role=arn:aws:iam::1:role/x external=abc token= session=me" in aws.calls
+
+
+def test_profile_that_assumes_a_role_with_the_keys_of_another(run, bare, files, aws):
+    # The second profile's keys are there for the role alone: those of the first are nobody's.
+    text = files["AWS_SHARED_CREDENTIALS_FILE"].read_text()
+    files["AWS_SHARED_CREDENTIALS_FILE"].write_text(text + "[role]\naws_access_key_id = x\naws_secret_access_key = y\n")
+    env = {**bare, **files, "AWS_PROFILE": "role", "AWS_ENDPOINT_URL_STS": aws.url, "AWS_REGION": "us-east-1"}
+    assert reads(run, env)
+    (call,) = {call for call in aws.calls if call.startswith("AssumeRole")}
+    assert call == "AssumeRole role=arn:aws:iam::1:role/x external=abc token= session=pomona"
+    assert aws.keys_that_asked == {"testkey"}
+
+
+def test_roles_that_cannot_be_assumed_here_say_what_to_do(run, bare, files):
+    for profile, why in (("again", "by way of the profile 'role'"), ("typed", "a code of the device arn:aws:iam::1:mfa/me")):
+        text = run({**bare, **files, "AWS_PROFILE": profile}, "doctor", "s3://photos/a", "--source", code=2)
+        assert why in text and f"aws configure export-credentials --profile {profile}" in text
 
 
 def test_role_of_the_machine(run, bare, aws):

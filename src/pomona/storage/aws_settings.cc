@@ -88,10 +88,11 @@ AwsSettings aws_settings(const Environment& environment) {
   AwsSettings settings;
   settings.profile = first_of({environment("AWS_PROFILE"), environment("AWS_DEFAULT_PROFILE"), "default"});
   const ConfigFile file(first_of({environment("AWS_CONFIG_FILE"), environment("HOME") + "/.aws/config"}));
-  const auto of_profile = [&](const std::string& key) {
-    return first_of({file.get("profile " + settings.profile, key),
-                     settings.profile == "default" ? file.get("default", key) : ""});
+  const auto of = [&](const std::string& profile, const std::string& key) {
+    return first_of(
+        {file.get("profile " + profile, key), profile == "default" ? file.get("default", key) : ""});
   };
+  const auto of_profile = [&](const std::string& key) { return of(settings.profile, key); };
   if (lower(environment("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")) != "true") {
     settings.endpoint = first_of({environment("AWS_ENDPOINT_URL_S3"), environment("AWS_ENDPOINT_URL"),
                                   file.get("services " + of_profile("services"), "s3.endpoint_url"),
@@ -109,6 +110,10 @@ AwsSettings aws_settings(const Environment& environment) {
   settings.external_id = of_profile("external_id");
   settings.session_name = of_profile("role_session_name");
   settings.source_profile = of_profile("source_profile");
+  // A profile may name itself: its own keys assume the role.
+  settings.source_assumes = !settings.source_profile.empty() && settings.source_profile != settings.profile &&
+                            !of(settings.source_profile, "role_arn").empty();
+  settings.mfa_serial = of_profile("mfa_serial");
   return settings;
 }
 

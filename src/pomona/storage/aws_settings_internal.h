@@ -23,7 +23,9 @@ struct AwsSettings {
   bool virtual_addressing = false;
   // A role that the profile says to assume.
   std::string role_arn, external_id, session_name;
-  std::string source_profile;  // whose keys assume it; "" where the environment or the machine does
+  std::string source_profile;   // whose keys assume it; "" where the environment or the machine does
+  bool source_assumes = false;  // that profile assumes a role itself
+  std::string mfa_serial;       // the device whose code has to be typed
 };
 
 // Reads AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, AWS_REGION, AWS_DEFAULT_REGION, AWS_MAX_ATTEMPTS,

@@ -49,10 +49,28 @@ s3 =
   EXPECT_TRUE(team.virtual_addressing);
   EXPECT_EQ(team.role_arn, "arn:aws:iam::1:role/photos");
   EXPECT_EQ(team.source_profile, "base");
+  EXPECT_FALSE(team.source_assumes);
+  EXPECT_EQ(team.mfa_serial, "");
   const auto plain = aws_settings(of({{"AWS_CONFIG_FILE", path}}));
   EXPECT_EQ(plain.profile, "default");
   EXPECT_EQ(plain.region, "us-west-2");
   EXPECT_EQ(plain.endpoint, "");
+}
+
+TEST(AwsSettings, RolesInARowAndCodesToTypeAreSeen) {
+  const std::string path = config_file("roles", R"([profile first]
+role_arn = arn:aws:iam::1:role/a
+source_profile = first
+[profile second]
+role_arn = arn:aws:iam::1:role/b
+source_profile = first
+mfa_serial = arn:aws:iam::1:mfa/me
+)");
+  const auto first = aws_settings(of({{"AWS_CONFIG_FILE", path}, {"AWS_PROFILE", "first"}}));
+  EXPECT_FALSE(first.source_assumes);  // by keys of its own
+  const auto second = aws_settings(of({{"AWS_CONFIG_FILE", path}, {"AWS_PROFILE", "second"}}));
+  EXPECT_TRUE(second.source_assumes);
+  EXPECT_EQ(second.mfa_serial, "arn:aws:iam::1:mfa/me");
 }
 
 TEST(AwsSettings, TheEnvironmentGoesBeforeTheFile) {

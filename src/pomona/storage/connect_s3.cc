@@ -5,7 +5,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <filesystem>
+#include <mutex>
+#include <optional>
 #include <random>
 
 #include "pomona/base/text.h"
@@ -118,6 +121,40 @@ struct OwnOptions {
   int connect_timeout, request_timeout;  // seconds
 };
 
+// For as long as it lives, the AWS client that is made takes this profile for the one that was chosen: it
+// asks the environment when its credentials are set up, and takes no other word for it. Only variables that
+// are there are given another value, which moves nothing: who reads the environment meanwhile sees the old
+// value or the new one.
+class OtherProfile {
+ public:
+  static bool possible(const Environment& environment) {
+    return std::ranges::any_of(kNames, [&](const char* name) { return !environment(name).empty(); });
+  }
+
+  OtherProfile(const Environment& environment, const std::string& profile) : lock_(mutex()) {
+    for (std::size_t i = 0; i < kNames.size(); ++i) {
+      old_[i] = environment(kNames[i]);
+      if (!old_[i].empty()) ::setenv(kNames[i], profile.c_str(), 1);
+    }
+  }
+  ~OtherProfile() {
+    for (std::size_t i = 0; i < kNames.size(); ++i) {
+      if (!old_[i].empty()) ::setenv(kNames[i], old_[i].c_str(), 1);
+    }
+  }
+  OtherProfile(const OtherProfile&) = delete;
+  OtherProfile& operator=(const OtherProfile&) = delete;
+
+ private:
+  static constexpr std::array kNames = {"AWS_PROFILE", "AWS_DEFAULT_PROFILE"};
+  static std::mutex& mutex() {
+    static std::mutex one;
+    return one;
+  }
+  std::lock_guard<std::mutex> lock_;
+  std::array<std::string, kNames.size()> old_;
+};
+
 void configure_credentials(arrow::fs::S3Options& options, const OwnOptions& own, const AwsSettings& settings,
                            const Environment& environment, const std::string& what) {
   if (own.anonymous) return options.ConfigureAnonymousCredentials();
@@ -127,12 +164,26 @@ void configure_credentials(arrow::fs::S3Options& options, const OwnOptions& own,
     return options.ConfigureAssumeRoleCredentials(own.role_arn, session, own.external_id);
   }
   if (explicit_keys || settings.role_arn.empty() || !environment("AWS_ACCESS_KEY_ID").empty()) return;
+  const std::string asks = what + ": the AWS profile '" + settings.profile + "' assumes " + settings.role_arn;
+  const std::string instead =
+      " Give temporary keys instead: eval \"$(aws configure export-credentials --profile " +
+      settings.profile + " --format env)\"";
+  if (!settings.mfa_serial.empty()) {
+    throw Error(ErrorCode::kUsage, asks + " with a code of the device " + settings.mfa_serial +
+                                       ", which nobody can type here." + instead);
+  }
+  if (settings.source_assumes) {
+    throw Error(ErrorCode::kUsage, asks + " by way of the profile '" + settings.source_profile +
+                                       "', which assumes a role itself. One role can be assumed here." +
+                                       instead);
+  }
+  std::optional<OtherProfile> by;
   if (!settings.source_profile.empty()) {
-    throw Error(ErrorCode::kUsage,
-                what + ": the AWS profile '" + settings.profile + "' assumes " + settings.role_arn +
-                    " with the keys of the profile '" + settings.source_profile +
-                    "', which is done here in two steps: set AWS_PROFILE=" + settings.source_profile +
-                    " and append ?role_arn=" + settings.role_arn + " to the URI");
+    if (!OtherProfile::possible(environment)) {
+      throw Error(ErrorCode::kUsage, asks + " with the keys of the profile '" + settings.source_profile +
+                                         "': name it, AWS_PROFILE=" + settings.profile);
+    }
+    by.emplace(environment, settings.source_profile);
   }
   const std::string session = settings.session_name.empty() ? "pomona" : settings.session_name;
   options.ConfigureAssumeRoleCredentials(settings.role_arn, session, settings.external_id);
