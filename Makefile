@@ -27,11 +27,11 @@ test: build  ## Unit, whole-program and oracle tests
 test-slow: build  ## What takes longer: object stores, Spark, HDFS, YARN, Keras, browsers
 	@setup/test.sh slow
 
-test-release: build  ## The wheel, built and tried in bare environments; every order of imports
-	@setup/test.sh release
 sbom: build  ## Licences of all parts: docs/licences.md, and bills of materials in build/sbom
 	@setup/sbom.sh
 
+test-release: build  ## The wheel, built and tried in bare environments; every order of imports
+	@setup/test.sh release
 
 faults: build  ## A hundred injected faults; RUNS=100 SEED=1 repeat a series
 	@setup/versitygw.sh
@@ -49,6 +49,10 @@ bench-serve: build  ## The HTTP server under load, the page's edge mode, a store
 PEERS ?=
 bench-peers: build  ## The original pipeline, Daft, Ray Data, Python by hand, scikit-learn, MLlib; PEERS=--quick to try
 	@setup/bench.sh peers $(PEERS)
+
+PART ?= all
+bench-scale: build  ## 67,692 photos end to end, a million objects, a million vectors, large photos; PART=... for one
+	@setup/bench.sh scale $(PART)
 
 format:  ## Format the C++ sources
 	@setup/tools.sh format
