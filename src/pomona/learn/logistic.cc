@@ -24,8 +24,7 @@ void axpy(double a, const Vector& x, Vector& y) {
 }
 
 // Up to so many bytes, the centred features are kept packed between evaluations, as one block; of more, a
-// block at a time is packed anew in each, which costs a fifth of the time and saves a second copy of them
-// all.
+// block at a time is packed anew in each, which takes time and saves a second copy of them all.
 constexpr std::size_t kKeptBytes = 64U << 20;
 
 // Mean loss + penalty and its slope, in centred features: z = W (x - mean) + b. The optimum of W is the same
