@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <optional>
 
 #include "pomona/base/text.h"
 #include "pomona/storage/dataset_internal.h"
@@ -12,6 +13,22 @@ bool is_csv(std::string_view name) {
 }
 bool is_data(std::string_view name) {
   return !name.starts_with('_') && !name.starts_with('.') && (name.ends_with(".parquet") || is_csv(name));
+}
+
+std::string last_part(const std::string& uri) {
+  const auto slash = uri.rfind('/');
+  return slash == std::string::npos ? uri : uri.substr(slash + 1);
+}
+
+// The folder of the single file that `dest` is; none where it is a folder itself.
+std::optional<Store> folder_of_file(const Store& dest) {
+  if (!is_data(last_part(dest.uri()))) return std::nullopt;
+  try {
+    if (!dest.list("").empty()) return std::nullopt;
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kUsage) throw;
+  }
+  return dest.parent();
 }
 
 std::unique_ptr<BlockReader> open_file(const Store& store, const std::string& name) {
@@ -69,27 +86,15 @@ struct DatasetReader::Impl {
 DatasetReader DatasetReader::open(const Store& dest, bool require_success) {
   auto impl = std::make_shared<Impl>(dest);
   const std::string shown = escape_path(dest.uri());
-  const auto slash = dest.uri().rfind('/');
-  const std::string file_name = slash == std::string::npos ? dest.uri() : dest.uri().substr(slash + 1);
-  if (is_data(file_name)) {
-    // A single file? Its folder is the store then.
-    bool is_file = false;
-    try {
-      is_file = dest.list("").empty();
-    } catch (const Error& error) {
-      if (error.code() != ErrorCode::kUsage) throw;
-      is_file = true;
-    }
-    if (is_file) {
-      impl->dest = dest.parent();
-      if (!impl->dest.exists(file_name))
-        throw Error(ErrorCode::kNotFound, "there is no file or folder " + shown);
-      impl->take_files({file_name});
-      impl->take_schema();
-      DatasetReader reader;
-      reader.impl_ = std::move(impl);
-      return reader;
-    }
+  if (auto folder = folder_of_file(dest)) {
+    const std::string name = last_part(dest.uri());
+    if (!folder->exists(name)) throw Error(ErrorCode::kNotFound, "there is no file or folder " + shown);
+    impl->dest = std::move(*folder);
+    impl->take_files({name});
+    impl->take_schema();
+    DatasetReader reader;
+    reader.impl_ = std::move(impl);
+    return reader;
   }
   const DatasetState state = dataset_state(dest);
   if (state == DatasetState::kAbsent) throw Error(ErrorCode::kNotFound, "there is no dataset at " + shown);
@@ -126,6 +131,9 @@ DatasetReader DatasetReader::open_parts(const Store& dest, const Schema& schema,
   auto impl = std::make_shared<Impl>(dest);
   impl->schema = schema;
   impl->parts = std::move(parts);
+  if (impl->parts.size() == 1 && impl->parts.front().file == last_part(dest.uri())) {
+    if (auto folder = folder_of_file(dest)) impl->dest = std::move(*folder);
+  }
   for (const PartRecord& part : impl->parts) {
     impl->rows += part.rows;
     if (!part.rejects_file.empty()) impl->rejects.push_back(part.rejects_file);
