@@ -20,7 +20,6 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SHARED = pathlib.Path(os.environ.get("POMONA_SHARED", ROOT.parent / "shared" / "data"))
-BATCH = 8
 STAGES = ("decode", "resize", "featurize", "hash", "assemble", "wait")
 SMALL_RUN, LARGE_RUN = 3_000, 30_000
 COLD_STARTS = 9
@@ -69,7 +68,7 @@ class Chain:
 
     def featurize(self, limit, dest):
         words = [self.pomona, "featurize", self.folder, dest, "--model", self.model, "--input-size", self.size,
-                 "--batch", BATCH, "--overwrite", "-q", "--limit", limit, "--threads", self.threads]
+                 "--overwrite", "-q", "--limit", limit, "--threads", self.threads]
         words += ["--preprocess", self.preprocess] if self.preprocess else []
         subprocess.run([str(w) for w in words], check=True, stdout=subprocess.DEVNULL)
         return json.loads((dest / "_run.json").read_text())
@@ -78,7 +77,8 @@ class Chain:
         """Finds how many photos a round takes, and warms the page cache and the compiled network's."""
         rate = self.steady(self.featurize(600, dest))
         self.photos = min(int(rate * seconds), sum(1 for _ in self.folder.rglob("*.jpg")))
-        self.precision = json.loads((dest / "_run.json").read_text())["fingerprint"]["precision"]
+        run = json.loads((dest / "_run.json").read_text())
+        self.precision, self.batch = run["fingerprint"]["precision"], run["batch"]
 
     @staticmethod
     def steady(run):
@@ -94,7 +94,7 @@ class Chain:
         model = core.read_model(self.model)
         keep = next((o for o in model.outputs if "features" in o.get_names()), model.outputs[0])
         model = ov.Model([keep.node.input_value(0)], model.get_parameters())
-        model.reshape([BATCH, 3, int(self.size), int(self.size)])
+        model.reshape([self.batch, 3, int(self.size), int(self.size)])
         pre = ov.preprocess.PrePostProcessor(model)
         pre.input().tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
         pre.input().model().set_layout(ov.Layout("NCHW"))
@@ -104,7 +104,7 @@ class Chain:
             "NUM_STREAMS": str(self.threads), "INFERENCE_NUM_THREADS": str(self.threads),
             "INFERENCE_PRECISION_HINT": self.precision, "PERFORMANCE_HINT": "THROUGHPUT"})
         queue = ov.AsyncInferQueue(compiled, self.threads)
-        pixels = np.random.default_rng(0).integers(0, 256, (BATCH, int(self.size), int(self.size), 3), np.uint8)
+        pixels = np.random.default_rng(0).integers(0, 256, (self.batch, int(self.size), int(self.size), 3), np.uint8)
         for request in queue:
             request.set_input_tensor(ov.Tensor(pixels))
         for _ in range(4 * self.threads):
@@ -114,7 +114,7 @@ class Chain:
         while time.perf_counter() - begin < seconds:
             for _ in range(self.threads):
                 queue.start_async()
-                count += BATCH
+                count += self.batch
         queue.wait_all()
         return count / (time.perf_counter() - begin)
 
@@ -131,7 +131,7 @@ class Chain:
         ratios = [c / r for c, r in zip(self.chain_rates, self.request_rates)]
         budget = " ".join(f"{s} {statistics.median(self.stages[s]):.3f}" for s in STAGES if s in self.stages)
         others = " ".join(f"{s} {statistics.median(v):.3f}" for s, v in sorted(self.stages.items()) if s not in STAGES)
-        print(f"# {self.name} {self.precision}: chain {statistics.median(self.chain_rates):.0f}/s, OpenVINO alone "
+        print(f"# {self.name} {self.precision}, batches of {self.batch}: chain {statistics.median(self.chain_rates):.0f}/s, OpenVINO alone "
               f"{statistics.median(self.request_rates):.0f}/s, rounds {' '.join(f'{r:.2f}' for r in sorted(ratios))}")
         print(f"# {self.name} ms a photo on a worker: {budget}; beside the workers: {others}")
         bench(f"chain_over_inference_{self.name}", statistics.median(ratios), "x")
@@ -171,16 +171,17 @@ def peak_rss(words):
 
 
 def memory(bin_folder, folder, scratch):
-    """The default network at 128; the same photos under many names (hard links). peak_rss_* is what must stay flat:
+    """The default network at 128; the same pictures in many files. peak_rss_* is what must stay flat:
     photos to features and moments. Then features to components, which reads one row group per thread."""
     sample = sorted(folder.rglob("*.jpg"))
-    links = scratch / "links"
+    many = scratch / "many"
     for i in range(LARGE_RUN):
-        place = links / f"{i // 1000:03d}"
+        place = many / f"{i // 1000:03d}"
         if i % 1000 == 0:
             place.mkdir(parents=True)
-        os.link(sample[i % len(sample)], place / f"{i}.jpg")
-    jobs = {"peak_rss": lambda count: ["featurize", links, scratch / f"features-{count}", "--input-size", 128,
+        # Bytes behind a picture's end mean nothing, but no two photos are the same: those would be computed once.
+        (place / f"{i}.jpg").write_bytes(sample[i % len(sample)].read_bytes() + b"%d" % i)
+    jobs = {"peak_rss": lambda count: ["featurize", many, scratch / f"features-{count}", "--input-size", 128,
                                        "--limit", count, "-q"],
             "peak_rss_reduce": lambda count: ["reduce", scratch / f"features-{count}", scratch / f"reduced-{count}",
                                               "-k", 100, "-q"]}

@@ -70,7 +70,7 @@ def test_all_of_fruits360(pomona, flags, fruits360, tmp_path):
         dest = tmp_path / precision
         pomona("featurize", fruits360, dest, *flags, "--precision", precision, timeout=600)
         assert record(dest)["counts"] == \
-            {"listed": 7478, "written": 7478, "rejected": 0, "computed": 7478, "reused": 0}
+            {"listed": 7478, "written": 7478, "rejected": 0, "computed": 7478, "reused": 0, "identical": 0}
         rows = table(dest)
         assert rows.num_rows == 7478
         split = np.array(rows["split"].to_pylist())

@@ -59,7 +59,8 @@ def test_layout_and_schema(pomona, network, photos, tmp_path):
     assert found["label"].to_pylist() == [p.parent.name for p in order]
 
     run = record(dest)
-    assert run["counts"] == {"listed": 62, "written": 61, "rejected": 1, "computed": 61, "reused": 0}
+    assert run["counts"] == {"listed": 62, "written": 61, "rejected": 1, "computed": 60, "reused": 0,
+                             "identical": 1}, "two photos have the same bytes"
     assert run["schema"]["d"] == 24 and run["fingerprint"]["precision"] == "f32"
     assert [p["rows"] for p in run["parts"]] == [25, 25, 11]
     assert {"decode", "resize", "featurize", "hash", "read", "write"} <= run["stages"].keys()

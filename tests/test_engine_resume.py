@@ -157,7 +157,7 @@ def test_grown_folder(pomona, network, grown, tmp_path):
     make_photos(grown / "zebra", 20, first=2000)   # folders after all others
     pomona(*words, "--resume")
     assert record(dest / "features")["counts"] == \
-        {"listed": 532, "written": 531, "rejected": 1, "computed": 51, "reused": 480}
+        {"listed": 532, "written": 531, "rejected": 1, "computed": 51, "reused": 480, "identical": 0}
     assert_same_results(dest, fresh(pomona, words, dest))
     # Once more, unchanged: nothing to do, and nothing is done.
     before = {p: (dest / "features" / p).stat().st_mtime_ns for p in parts(dest / "features")}
@@ -176,7 +176,7 @@ def test_changed_and_deleted_photos(pomona, network, grown, tmp_path):
     make_photo(grown / "apple" / "00001-bad.jpg", 88888)  # mended
     pomona(*words, "--resume")
     counts = record(dest / "features")["counts"]
-    assert counts == {"listed": 480, "written": 480, "rejected": 0, "computed": 2, "reused": 478}
+    assert counts == {"listed": 480, "written": 480, "rejected": 0, "computed": 2, "reused": 478, "identical": 0}
     assert str(grown / "pear" / "00101.jpg") not in table(dest / "features")["path"].to_pylist()
     assert not (dest / "features" / "_rejects").exists() or not list((dest / "features" / "_rejects").iterdir())
     assert_same_results(dest, fresh(pomona, words, dest))

@@ -22,7 +22,7 @@ struct FeaturizeOptions {
   ListingOptions listing;
   std::string dest;  // folder or URI of the dataset
   NetworkOptions network;
-  std::optional<Network> loaded;           // a network that is open already, in place of `network`
+  std::optional<Network> loaded;  // a network that is open already, in place of `network`
   std::string labels = "folder";  // folder | none | TABLE[:COLUMN]
   Format format = Format::kParquet;
   bool csv_packed = false;                      // CSV: the vector as one column of lists, see Schema
@@ -41,8 +41,9 @@ struct FeaturizeResult {
   std::uint64_t listed = 0;
   std::uint64_t written = 0;
   std::uint64_t rejected = 0;
-  std::uint64_t computed = 0;  // vectors made in this run
-  std::uint64_t reused = 0;    // vectors taken from parts or rows that an earlier run left
+  std::uint64_t computed = 0;   // vectors made in this run
+  std::uint64_t reused = 0;     // vectors taken from parts or rows that an earlier run left
+  std::uint64_t identical = 0;  // vectors taken from another photo of this run with the same bytes
   double seconds = 0;
   double first_vector_seconds = 0;                      // from the start until the first vector was there
   std::map<std::string, double> stages;                 // seconds of thread time per stage

@@ -47,8 +47,10 @@ bool PhotoFeed::push(std::uint64_t index, Entry&& entry) {
   can_push_.wait(lock, stop_, [&] { return waiting_.size() < options_.ahead_photos; });
   if (stop_.stop_requested()) return false;
   waiting_.push_back({index, std::move(entry), {}, {}});
+  const bool wanted = may_read();
   lock.unlock();
-  can_read_.notify_one();
+  // With the read-ahead full it is who takes photos that wakes readers.
+  if (wanted) can_read_.notify_one();
   return true;
 }
 
@@ -109,8 +111,11 @@ void PhotoFeed::read_loop() {
         photo.bytes = std::move(spare_.back());
         spare_.pop_back();
       }
+      // The listing sleeps until there is room for many: waking it for each photo would cost a tenth of
+      // reading one.
+      const bool roomy = waiting_.size() <= options_.ahead_photos / 2;
       lock.unlock();
-      can_push_.notify_one();
+      if (roomy) can_push_.notify_one();
 
       const auto begin = std::chrono::steady_clock::now();
       if (auto outcome = reader_.read(photo.entry, photo.bytes); !outcome) {

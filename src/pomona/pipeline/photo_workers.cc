@@ -29,7 +29,8 @@ PhotoWorkers::PhotoWorkers(const Network& network, const PhotoReader& reader, co
       options_(options),
       describe_(std::move(describe)),
       fail_(std::move(fail)),
-      stop_(std::move(stop)) {
+      stop_(std::move(stop)),
+      twins_(static_cast<std::size_t>(network_.dimension())) {
   PhotoFeed::Options ahead;
   ahead.threads = options_.io_threads;
   ahead.ahead_photos =
@@ -97,14 +98,13 @@ std::map<std::string, double> PhotoWorkers::stages() const {
   return stages;
 }
 
-void PhotoWorkers::reject_photo(const FeedPhoto& photo, const Rejection& rejection) {
+void PhotoWorkers::reject_photo(PhotoTwins::Twin&& photo, std::int64_t bytes, const Rejection& rejection) {
   RejectRow row;
-  row.path = describe_(photo.entry).path;
-  if (!is_utf8(photo.entry.path)) row.path_bytes = photo.entry.path;
+  row.path = std::move(photo.info.path);
+  row.path_bytes = std::move(photo.path_bytes);
   row.stage = to_string(rejection.stage);
   row.reason = escape_path(rejection.reason);
-  row.bytes = photo.bytes.empty() ? std::max<std::int64_t>(photo.entry.bytes, 0)
-                                  : static_cast<std::int64_t>(photo.bytes.size());
+  row.bytes = bytes;
   count_reject(row.stage, row.reason);
   ++counts_.rejected;
   ++counts_.done;
@@ -114,7 +114,12 @@ void PhotoWorkers::reject_photo(const FeedPhoto& photo, const Rejection& rejecti
 void PhotoWorkers::work() {
   PhotoLane lane(network_);
   std::vector<FeedPhoto> photos;
-  std::vector<std::pair<std::uint64_t, RowInfo>> slots;
+  struct Slot {
+    PhotoTwins::Twin photo;
+    PhotoTwins::Content content;
+  };
+  std::vector<Slot> slots;
+  std::vector<float> twin_vector(static_cast<std::size_t>(network_.dimension()));
   WorkerTally tally;
   StageClock clock;
   std::shared_ptr<const KnownRows> known;
@@ -123,8 +128,16 @@ void PhotoWorkers::work() {
     lane.infer();
     clock.start();
     for (std::size_t slot = 0; slot < slots.size(); ++slot) {
-      assembler_->put(slots[slot].first, std::move(slots[slot].second), lane.features(slot));
+      auto& [photo, content] = slots[slot];
+      const auto vector = lane.features(slot);
+      const PhotoInfo size{.width = photo.info.width, .height = photo.info.height};
+      assembler_->put(photo.index, std::move(photo.info), vector);
       ++counts_.done;
+      for (PhotoTwins::Twin& twin : twins_.settle(content, size, vector)) {
+        assembler_->put(twin.index, std::move(twin.info), vector);
+        ++counts_.identical;
+        ++counts_.done;
+      }
     }
     if (counts_.first_vector < 0) {
       counts_.first_vector = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
@@ -146,34 +159,51 @@ void PhotoWorkers::work() {
       const std::lock_guard lock(mutex_);
       known = known_;
     }
-    for (FeedPhoto& photo : photos) {
-      if (photo.rejection) {
-        reject_photo(photo, *photo.rejection);
+    for (FeedPhoto& read : photos) {
+      clock.start();
+      PhotoTwins::Twin photo{read.index, describe_(read.entry),
+                             is_utf8(read.entry.path) ? std::string() : read.entry.path};
+      if (read.rejection) {
+        reject_photo(std::move(photo), std::max<std::int64_t>(read.entry.bytes, 0), *read.rejection);
         continue;
       }
-      clock.start();
-      RowInfo info = describe_(photo.entry);
-      info.hash = content_hash(photo.bytes);
+      const PhotoTwins::Content content{content_hash(read.bytes), read.bytes.size()};
+      photo.info.hash = content.hash;
       clock.lap(tally.hash);
       if (known) {
-        if (auto row = known->find(info.hash)) {
-          info.width = row->width;
-          info.height = row->height;
-          assembler_->put(photo.index, std::move(info), row->vector);
+        if (auto row = known->find(content.hash)) {
+          photo.info.width = row->width;
+          photo.info.height = row->height;
+          assembler_->put(photo.index, std::move(photo.info), row->vector);
           ++counts_.reused;
           ++counts_.done;
           continue;
         }
         clock.lap(tally.wait);
       }
-      if (const auto decoded = lane.add(photo.bytes)) {
-        info.width = decoded->width;
-        info.height = decoded->height;
-        slots.emplace_back(photo.index, std::move(info));
-      } else {
-        reject_photo(photo, decoded.error());
+      switch (twins_.claim(content, photo, twin_vector)) {
+        case PhotoTwins::Claim::kWait:
+          break;
+        case PhotoTwins::Claim::kKnown:
+          assembler_->put(photo.index, std::move(photo.info), twin_vector);
+          ++counts_.identical;
+          ++counts_.done;
+          break;
+        case PhotoTwins::Claim::kCompute:
+          if (const auto decoded = lane.add(read.bytes)) {
+            photo.info.width = decoded->width;
+            photo.info.height = decoded->height;
+            slots.push_back({std::move(photo), content});
+            break;
+          } else {
+            const auto bytes = static_cast<std::int64_t>(content.bytes);
+            for (PhotoTwins::Twin& twin : twins_.give_up(content)) {
+              reject_photo(std::move(twin), bytes, decoded.error());
+            }
+            reject_photo(std::move(photo), bytes, decoded.error());
+          }
       }
-      feed_->recycle(std::move(photo.bytes));
+      feed_->recycle(std::move(read.bytes));
     }
     // A full batch, or no more photos for now: waiting would cost more than the padding.
     if (lane.room() == 0 || (photos.size() < wanted && !slots.empty())) infer();

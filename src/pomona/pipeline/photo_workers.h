@@ -17,6 +17,7 @@
 #include "pomona/pipeline/block_assembler.h"
 #include "pomona/pipeline/known_rows.h"
 #include "pomona/pipeline/photo_feed.h"
+#include "pomona/pipeline/photo_twins.h"
 #include "pomona/storage/dataset.h"
 #include "pomona/storage/reader.h"
 
@@ -26,14 +27,16 @@ namespace pomona {
 struct PhotoCounts {
   std::atomic<std::uint64_t> done = 0;  // rows and rejects
   std::atomic<std::uint64_t> rejected = 0;
-  std::atomic<std::uint64_t> computed = 0;  // vectors made
-  std::atomic<std::uint64_t> reused = 0;    // vectors taken from what was there
-  std::atomic<double> first_vector = -1;    // seconds since the workers began; -1 = none yet
+  std::atomic<std::uint64_t> computed = 0;   // vectors made
+  std::atomic<std::uint64_t> reused = 0;     // vectors taken from what was there
+  std::atomic<std::uint64_t> identical = 0;  // vectors taken from a photo of this run with the same bytes
+  std::atomic<double> first_vector = -1;     // seconds since the workers began; -1 = none yet
 };
 
 // Photos, numbered in the order of a listing, in; blocks of rows, in that order, out. Readers wait for
-// storage; each worker runs a small batch to completion: hash, decode, resize, infer. One thread pushes;
-// blocks come out on whichever worker completed them, one at a time.
+// storage; each worker runs a small batch to completion: hash, decode, resize, infer. Of photos with the same
+// bytes one is computed (PhotoTwins). One thread pushes; blocks come out on whichever worker completed them,
+// one at a time.
 class PhotoWorkers {
  public:
   struct Options {
@@ -70,7 +73,7 @@ class PhotoWorkers {
 
  private:
   void work();
-  void reject_photo(const FeedPhoto& photo, const Rejection& rejection);
+  void reject_photo(PhotoTwins::Twin&& photo, std::int64_t bytes, const Rejection& rejection);
 
   const Network network_;
   const Options options_;
@@ -79,6 +82,7 @@ class PhotoWorkers {
   const std::stop_token stop_;
   const std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
   PhotoCounts counts_;
+  PhotoTwins twins_;
 
   mutable std::mutex mutex_;  // guards what follows
   std::shared_ptr<const KnownRows> known_;

@@ -25,7 +25,7 @@ namespace {
 using std::chrono::steady_clock;
 
 constexpr std::size_t kBlockRows = 16;  // answers that come together: small, so that the first come soon
-constexpr int kBatch = 8;
+constexpr std::size_t kBatch = 8;  // fewer photos a worker: a smaller batch
 
 std::string shown_path(const std::string& path) {
   return escape_path(path);
@@ -80,12 +80,11 @@ class PredictJob {
     workers_ = options_.threads > 0 ? options_.threads : cpu_budget();
     NetworkOptions network;
     network.model = options_.model;
-    network.batch = kBatch;
     if (count) {
       workers_ = std::min<int>(workers_, static_cast<int>(std::max<std::size_t>(*count, 1)));
       const std::size_t share =
           (*count + static_cast<std::size_t>(workers_) - 1) / static_cast<std::size_t>(workers_);
-      network.batch = static_cast<int>(std::clamp<std::size_t>(share, 1, kBatch));
+      if (share < kBatch) network.batch = static_cast<int>(std::max<std::size_t>(share, 1));
     }
     network.streams = workers_;
     network.compile_cache = options_.compile_cache;

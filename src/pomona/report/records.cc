@@ -118,6 +118,8 @@ void add_facts(const json& record, ReportRun& run) {
   fact("Network", network);
   if (const auto d = number(at(record, "schema"), "d")) fact("Features per photo", fmt::format("{:.0f}", *d));
   fact("Precision", text(fingerprint, "precision"));
+  if (const auto copies = number(at(record, "counts"), "identical"); copies && *copies >= 1)
+    fact("Photos with another's bytes", fmt::format("{:.0f}, each computed with its twin", *copies));
   fact("Fingerprint", text(fingerprint, "identity_hash").substr(0, 16));
   const json& machine = at(record, "machine");
   const auto threads = number(machine, "threads");
