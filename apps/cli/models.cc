@@ -12,6 +12,7 @@
 #include "pomona/model/preprocess.h"
 #include "pomona/model/registry.h"
 #include "pomona/pipeline/predict.h"
+#include "quantize.h"
 #include "terminal.h"
 
 namespace pomona::cli {
@@ -77,7 +78,7 @@ void print_list() {
 }  // namespace
 
 void add_models(CLI::App& app, Action& action) {
-  CLI::App* verb = app.add_subcommand("models", "The networks: list, info, pull, add");
+  CLI::App* verb = app.add_subcommand("models", "The networks: list, info, pull, add, quantize");
   verb->require_subcommand(1);
   verb->footer(
       "Examples:\n"
@@ -145,6 +146,8 @@ void add_models(CLI::App& app, Action& action) {
       return kDone;
     };
   });
+
+  add_quantize(*verb, action);
 }
 
 }  // namespace pomona::cli

@@ -2,16 +2,14 @@
 #include "pomona/pipeline/estimate.h"
 
 #include <algorithm>
-#include <chrono>
-#include <cmath>
 #include <filesystem>
-#include <random>
 #include <vector>
 
 #include "pomona/base/cpu.h"
 #include "pomona/base/error.h"
 #include "pomona/base/paths.h"
 #include "pomona/pipeline/bill.h"
+#include "pomona/pipeline/photo_sample.h"
 #include "pomona/pipeline/scratch_folder.h"
 
 namespace pomona {
@@ -22,40 +20,21 @@ namespace fs = std::filesystem;
 }  // namespace
 
 Estimate estimate(const EstimateOptions& options, const Hooks& hooks, std::stop_token stop) {
-  using std::chrono::steady_clock;
   Estimate result;
   FeaturizeOptions featurize_options = options.featurize;
   for (std::string& source : featurize_options.listing.sources) {
     if (!is_remote_uri(source)) source = fs::absolute(source).lexically_normal().string();
   }
 
-  // Reservoir sampling (Vitter's algorithm R): every photo is as likely, and memory holds the sample only.
-  std::vector<std::string> sample;
-  std::mt19937_64 random(options.seed);
-  double known_bytes = 0;
-  const auto begin = steady_clock::now();
-  list_photos(
-      featurize_options.listing,
-      [&](Entry&& entry) {
-        ++result.photos;
-        known_bytes += static_cast<double>(std::max<std::int64_t>(entry.bytes, 0));
-        if (sample.size() < options.sample) {
-          sample.push_back(std::move(entry.path));
-        } else if (const std::uint64_t at = random() % result.photos; at < options.sample) {
-          sample[at] = std::move(entry.path);
-        }
-        const double spent = std::chrono::duration<double>(steady_clock::now() - begin).count();
-        result.listed_all = spent < options.listing_seconds;
-        return result.listed_all && !stop.stop_requested();
-      },
-      stop);
-  if (sample.empty()) throw Error(ErrorCode::kNotFound, "no photos were found to estimate from");
+  PhotoSample sample =
+      sample_photos(featurize_options.listing, {options.sample, options.listing_seconds, options.seed}, stop);
+  result.photos = sample.listed;
+  result.listed_all = sample.listed_all;
 
   const ScratchFolder scratch;
-  std::ranges::sort(sample);
   std::string list;
   // NUL-separated: names may hold newlines. The last NUL makes a list of one such.
-  for (const std::string& path : sample) list += path + '\0';
+  for (const Entry& photo : sample.photos) list += photo.path + '\0';
   write_file_atomically(scratch.path() / "sample", list);
   featurize_options.listing = {};
   featurize_options.listing.paths_from = (scratch.path() / "sample").string();
@@ -86,7 +65,7 @@ Estimate estimate(const EstimateOptions& options, const Hooks& hooks, std::stop_
       output += file.file_size();
   }
   result.output_bytes = static_cast<double>(output) / n * all;
-  result.source_bytes = known_bytes;
+  result.source_bytes = sample.bytes;
   result.memory_bytes = peak_rss_bytes();
   const double thread_seconds = result.seconds * result.threads;
   result.bill = bill_for({all, thread_seconds, result.source_bytes, result.output_bytes}, options.prices);

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`pomona models quantize` as a whole program: the default network in 8-bit integers, from the photos to a prediction."""
+import json
+import os
+import subprocess
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from places import BUILD
+
+POMONA = BUILD / "bin" / "pomona"
+pytestmark = pytest.mark.skipif(not POMONA.exists(), reason=f"{POMONA} is not built")
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("quantize")
+    # A home of its own for what is added; the default network is looked for there too.
+    home = folder / "home"
+    (home / "models").mkdir(parents=True)
+    own = os.environ.get("POMONA_HOME")
+    shared = f"{own}/models" if own else os.path.expanduser(
+        os.environ.get("XDG_DATA_HOME", "~/.local/share") + "/pomona/models")
+    default = f"{shared}/efficientnet-lite0.onnx"
+    if not os.path.exists(default):
+        pytest.skip(f"the default network is not at {default}")
+    os.symlink(default, home / "models" / "efficientnet-lite0.onnx")
+
+    def run(*words, code=0):
+        done = subprocess.run([str(POMONA), *map(str, words)], capture_output=True, text=True, timeout=300,
+                              env={**os.environ, "POMONA_HOME": str(home)}, stdin=subprocess.DEVNULL)
+        assert done.returncode == code, done.stdout + done.stderr
+        return done
+
+    run("datasets", "make", "turntable", folder / "photos", "--count", 96, "-q")
+    made = run("models", "quantize", "efficientnet-lite0", folder / "photos", "--input-size", 96, "--calibrate", 24,
+               "--compare", 24, "-q")
+    return folder, run, made.stdout
+
+
+def vectors(folder):
+    rows = pq.read_table(folder / "features", columns=["path", "features"]).sort_by("path").to_pydict()
+    return np.array(rows["features"])
+
+
+def test_it_says_what_it_did_and_what_it_costs(world):
+    _, _, said = world
+    assert said.startswith("efficientnet-lite0-int8\n32 of 49 convolutions in 8-bit integers, ranges chosen by 24 photos")
+    table = {line[2:16].strip(): line[16:].split() for line in said.splitlines() if line.startswith("  ") and line[16:].split()}
+    assert table["f32"][1:] == ["1.0000", "1.0000"]
+    assert float(table["int8 and f32"][2]) > 0.99, said
+    assert all(len(line) <= 80 for line in said.splitlines()[:-1])
+
+
+def test_features_are_those_of_onnx_runtime_on_the_same_file(world):
+    ort = pytest.importorskip("onnxruntime")
+    Image = pytest.importorskip("PIL.Image")
+    folder, run, _ = world
+    run("run", folder / "photos", folder / "results", "--model", "efficientnet-lite0-int8", "--precision", "f32",
+        "--no-report", "-q", "--seed", 1)
+    mine = vectors(folder / "results")
+    file = folder / "home" / "models" / "efficientnet-lite0-int8" / "efficientnet-lite0-int8.onnx"
+    assert file.stat().st_size < 0.55 * os.path.getsize(folder / "home" / "models" / "efficientnet-lite0.onnx")
+    session = ort.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    paths = pq.read_table(folder / "results" / "features", columns=["path"]).sort_by("path")["path"].to_pylist()
+    pixels = np.stack([np.asarray(Image.open(path).convert("RGB").resize((96, 96), Image.BICUBIC), np.float32)
+                       for path in paths])
+    theirs = session.run(["features"], {"input": ((pixels - 127) / 128).transpose(0, 3, 1, 2)})[0]
+    cosine = (mine * theirs).sum(1) / np.linalg.norm(mine, axis=1) / np.linalg.norm(theirs, axis=1)
+    assert cosine.min() > 0.995, cosine.min()
+
+
+def test_the_model_file_takes_it_along(world):
+    folder, run, _ = world
+    photo = next((folder / "photos").rglob("*.jpg"))
+    said = json.loads(run("predict", folder / "results" / "model.onnx", photo, "--json").stdout.splitlines()[0])
+    assert photo.parent.name in json.dumps(said)
+
+
+def test_a_name_that_is_taken_and_photos_that_are_none_are_said_before_the_work(world, tmp_path):
+    folder, run, _ = world
+    said = run("models", "quantize", "efficientnet-lite0", folder / "photos", code=1).stderr
+    assert "efficientnet-lite0-int8" in said and "--name" in said
+    (tmp_path / "bad.jpg").write_bytes(b"no photo")
+    (tmp_path / "worse.jpg").write_bytes(b"neither")
+    said = run("models", "quantize", "efficientnet-lite0", tmp_path, "--name", "other", code=1).stderr
+    assert "cannot be read" in said
+    assert not (folder / "home" / "models" / "other").exists()
