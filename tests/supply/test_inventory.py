@@ -85,7 +85,8 @@ def owners(libraries):
 def loaded(*programs):
     found = set()
     for program in programs:
-        said = subprocess.run(["ldd", program], capture_output=True, text=True).stdout
+        own = {**os.environ, "LD_LIBRARY_PATH": str(PACKAGE / "pomona" / "_libs")}  # the module opens these by path
+        said = subprocess.run(["ldd", program], capture_output=True, text=True, env=own).stdout
         assert "not found" not in said, said
         found |= set(re.findall(r"(?:=> |^\s)(/\S+)", said, re.M))
     return found
