@@ -186,31 +186,70 @@ class Purge {
       return {1, dataset(store, uri, state) ? 1 : 0};
     Found found;
     if (depth >= kDeepest) return found;
-    Found results;  // those of `pomona run`
+    std::vector<std::string> below;
     for (std::string name : store.list("")) {
       if (!name.ends_with('/') || name.starts_with('.') || name.starts_with('_')) continue;
       name.pop_back();
-      if (name.empty() || is_link(store, name)) continue;
+      if (!name.empty() && !is_link(store, name)) below.push_back(std::move(name));
+    }
+    // Those of `pomona run` first, and what it left beside them before they go themselves: of a purge that is
+    // killed on the way, the next one finds the datasets, and by them the rest.
+    std::vector<Due> results;
+    int datasets = 0;
+    for (const char* name : {"features", "reduced"}) {
+      if (std::erase(below, name) == 0) continue;
+      const Store inner = store.at(name);
+      const DatasetState inner_state = dataset_state(inner);
+      if (inner_state != DatasetState::kFinished && inner_state != DatasetState::kUnfinished) {
+        below.emplace_back(name);
+        continue;
+      }
+      ++datasets;
+      if (auto due = judge(inner, uri_below(uri, name), inner_state)) results.push_back(std::move(*due));
+    }
+    if (!results.empty() && std::ssize(results) == datasets) companions(store, results.back().item.date);
+    found.datasets += datasets;
+    found.due += static_cast<int>(results.size());
+    for (Due& due : results) remove_due(std::move(due));
+    for (const std::string& name : below) {
       const Found inner = folder(store.at(name), uri_below(uri, name), depth + 1);
       found.datasets += inner.datasets;
       found.due += inner.due;
-      if (name == "features" || name == "reduced") {
-        results.datasets += inner.datasets;
-        results.due += inner.due;
-      }
     }
-    if (results.datasets > 0 && results.due == results.datasets) companions(store);
     if (found.due > 0) remove_if_empty(store);
     return found;
   }
 
+  // A dataset that is to go.
+  struct Due {
+    Store store;
+    PurgeItem item;
+  };
+
   // True where it is due.
   bool dataset(const Store& store, const std::string& uri, DatasetState state) {
+    auto due = judge(store, uri, state);
+    if (due) remove_due(std::move(*due));
+    return due.has_value();
+  }
+
+  void remove_due(Due due) {
+    check_stop();
+    remove(std::move(due.item), [&store = due.store, this] {
+      store.remove("_SUCCESS");
+      store.remove(MomentSequence::kFile);
+      remove_dataset(store);
+      remove_if_empty(store);
+    });
+  }
+
+  // None where it stays.
+  std::optional<Due> judge(const Store& store, const std::string& uri, DatasetState state) {
     for (const char* name : {"_rejects", "_temporary"}) {
       if (is_link(store, name)) {
         warn(store.uri() + ": its " + name + " is a link. It is left as it is");
         ++result_.kept;
-        return false;
+        return std::nullopt;
       }
     }
     PurgeItem item;
@@ -222,21 +261,15 @@ class Purge {
         throw;  // a newer Pomona's: it may consist of more than is known here
       warn(std::string(error.what()) + ". It is left as it is");
       ++result_.kept;
-      return false;
+      return std::nullopt;
     }
     if (!date || *date > limit_) {
       if (!date) warn(store.uri() + ": nothing says when it was made. It is left as it is");
       ++result_.kept;
-      return false;
+      return std::nullopt;
     }
     item.date = utc(*date);
-    remove(std::move(item), [&] {
-      store.remove("_SUCCESS");
-      store.remove(MomentSequence::kFile);
-      remove_dataset(store);
-      remove_if_empty(store);
-    });
-    return true;
+    return Due{store, std::move(item)};
   }
 
   void contributions(const Store& store) {
@@ -313,8 +346,8 @@ class Purge {
     return at != json.end() && at->is_string() ? at->get<std::string>() : std::string();
   }
 
-  // What `run`, `train` and `report` leave beside the datasets it was made from.
-  void companions(const Store& store) {
+  // What `run`, `train` and `report` leave beside the datasets it was made from; of the datasets' `date`.
+  void companions(const Store& store, const std::string& date) {
     struct Companion {
       const char* what;
       const char* name;
@@ -339,7 +372,7 @@ class Purge {
       item.what = companion.what;
       item.place = store.uri() + "/" + name;
       item.bytes = content.size();
-      item.date = result_.items.back().date;
+      item.date = date;
       remove(std::move(item), [&] {
         store.remove(name);
         if (name.starts_with("pca/")) remove_if_empty(store.at("pca"));

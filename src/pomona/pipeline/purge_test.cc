@@ -85,6 +85,8 @@ TEST(Purge, CountsRowsAndBytesAndRemovesInPlace) {
   std::ifstream log(folder / "log");
   std::string line;
   ASSERT_TRUE(std::getline(log, line));
+  EXPECT_EQ(nlohmann::json::parse(line)["begins"], "dataset");
+  ASSERT_TRUE(std::getline(log, line));
   EXPECT_EQ(nlohmann::json::parse(line)["rows"], 3);
   EXPECT_THAT(line, Not(HasSubstr("photos/0.jpg")));
 }
