@@ -26,7 +26,7 @@ EngineOptions engine_options() {
 }
 
 ModelPointer make_model() {
-  const ModelFile file = fuzz::tiny_model();
+  const ModelFile file = parse_model_file(serialize_model_file(fuzz::tiny_model()), "tiny.onnx");
   NetworkOptions options;
   options.precision = Precision::kF32;
   options.compile_cache = false;
@@ -68,6 +68,9 @@ std::string make_dataset(const Model& model) {
 class Running {
  public:
   Running() : engine_(engine_options(), [](std::size_t, double) {}), chores_(1, 64) {
+    for (const char* name : {"pomona_photos_total", "pomona_events_total", "pomona_contributions_total"}) {
+      metrics_.describe_counter(name, "What the handlers count.");
+    }
     const auto set = std::make_shared<const ModelSet>(ModelSet{make_model()});
     engine_.prepare(set);
     models_.use(set);
