@@ -43,6 +43,10 @@ RATIOS = (("over_original", "ours", "original", 8), ("over_handwritten", "ours",
           ("over_daft", "ours", "daft", 4), ("over_ray", "ours", "ray", 4),
           ("resnet50_over_original", "ours_resnet50", "original_resnet50", 3),
           ("at_128_over_original", "ours_128", "original", 20),
+          ("int8_over_original", "ours_int8", "original", None), ("int8_over_handwritten", "ours_int8", "handwritten", None),
+          ("int8_over_daft", "ours_int8", "daft", None), ("int8_over_ray", "ours_int8", "ray", None),
+          ("at_128_int8_over_original", "ours_128_int8", "original", None),
+          ("resnet50_int8_over_original", "ours_resnet50_int8", "original_resnet50", None),
           ("over_original_as_written", "ours", "original_as_written", None),
           ("f32_over_original", "ours_f32", "original", None), ("spark_over_original", "ours_spark", "original", None),
           ("vgg16_over_original", "ours_vgg16", "original_vgg16", None),
@@ -65,10 +69,11 @@ class Part:
     limit: float = 300         # seconds of one measurement
 
 
-def ours(*more, network="mobilenetv2", size=224):
+def ours(*more, network="mobilenetv2", size=224, int8=False):
     def words(bench, photos, dest):
+        file = bench.int8(network, size) if int8 else bench.network(network)
         return [POMONA, "run", photos, dest, "--no-model", "--no-report", "-k", K, "--overwrite", "-q", "--model",
-                bench.network(network), "--preprocess", MODES[network], "--input-size", size, *more]
+                file, "--preprocess", MODES[network], "--input-size", size, *more]
     return words
 
 
@@ -94,6 +99,7 @@ def plan(precisions):
     for precision in precisions:  # f32, and whatever else the build has: one line each
         parts[f"ours_{precision}"] = Part(f"Pomona, {precision}", ours("--precision", precision), 1_000, ALL, 2, precision=precision)
     parts |= {
+        "ours_int8": Part("Pomona, int8", ours(int8=True), 1_000, ALL, precision="int8"),
         "ours_spark": Part("Pomona in Spark", ours(*SPARK_WORDS), 1_024, ALL, 2, needs=(SPARK,)),
         "handwritten": Part("Python by hand: threads, Pillow", script("handwritten.py", "--decoder", "pillow"), 1_000, ALL),
         "handwritten_cv2": Part("Python by hand: threads, OpenCV", script("handwritten.py", "--decoder", "cv2"), 1_000, ALL),
@@ -102,9 +108,12 @@ def plan(precisions):
         "original": Part("original: Spark, Keras, MLlib, cached", original("--cache"), 256, 2_048, 2, precision="f32", needs=(SPARK, KERAS)),
         "original_as_written": Part("original, as written", original(), 256, 1_024, 2, precision="f32", needs=(SPARK, KERAS)),
         "ours_128": Part("Pomona", ours(size=128), 1_000, ALL, size=128),
+        "ours_128_int8": Part("Pomona, int8", ours(size=128, int8=True), 1_000, ALL, size=128, precision="int8"),
         "handwritten_128": Part("Python by hand: threads, Pillow", script("handwritten.py", "--decoder", "pillow", size=128), 1_000, ALL, 2,
                                 size=128),
         "ours_resnet50": Part("Pomona", ours(network="resnet50"), 200, 1_400, 2, "resnet50"),
+        "ours_resnet50_int8": Part("Pomona, int8", ours(network="resnet50", int8=True), 200, 1_400, 2, "resnet50",
+                                   precision="int8"),
         "original_resnet50": Part("original, cached", original("--cache", network="resnet50"), 128, 640, 2, "resnet50",
                                   precision="f32", needs=(SPARK, KERAS)),
         "ours_vgg16": Part("Pomona", ours(network="vgg16"), 64, 320, 2, "vgg16"),
@@ -151,6 +160,15 @@ class Bench:
     def network(self, name):
         real = SHARED / "weights" / "mobilenet_v2_1.0_224.onnx"
         return real if name == "mobilenetv2" and real.exists() else networks.write(name, self.work / f"{name}.onnx")
+
+    def int8(self, name, size):
+        """The same in 8-bit integers, by `pomona models quantize` on photos of the set."""
+        made = f"{name}-{size}-int8"
+        file = self.work / "home" / "models" / made / f"{made}.onnx"
+        if not file.exists():
+            run([POMONA, "models", "quantize", self.network(name), self.photos(1_000)[0], "--preprocess", MODES[name],
+                 "--input-size", size, "--name", made, "-q"], env={**os.environ, "POMONA_HOME": str(self.work / "home")})
+        return file
 
     def photos(self, count):
         """A folder of so many photos, taken at an even stride so that all classes are in; they are in the page cache."""
