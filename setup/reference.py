@@ -47,10 +47,8 @@ def sections(text):
     """(about, {heading: [(left, right)]}, footer). A heading stands at the margin and ends in a colon."""
     about, found, footer, heading = [], {}, [], None
     lines = text.splitlines()
-    if "Examples:" in text:  # what a verb says itself stands last
-        last = max(i for i, line in enumerate(lines) if line == "Examples:")
-    else:
-        last = len(lines)
+    # What a verb says itself stands last.
+    last = max((i for i, line in enumerate(lines) if line in ("Example:", "Examples:")), default=len(lines))
     for i, line in enumerate(lines):
         named = re.fullmatch(r"(\S.*):", line)
         if i >= last:
@@ -140,7 +138,7 @@ def table(rows, positional=False):
     return lines if len(lines) > 2 else []
 
 
-def verb_page(pomona, words, depth, shared):
+def verb_page(pomona, words, depth, shared, above=""):
     text = help_of(pomona, *words)
     about, parts, footer = sections(text)
     lines = [f"{'#' * depth} pomona {' '.join(words)}", "", about, ""]
@@ -161,8 +159,8 @@ def verb_page(pomona, words, depth, shared):
         lines += body + [""]
     children = [left for left, _ in parts.get("Subcommands", [])]
     # A subcommand shows its verb's footer: it stands once.
-    if footer and depth == 2:
-        before, _, examples = footer.partition("Examples:")
+    if footer and footer != above:
+        before, _, examples = footer.replace("Example:", "Examples:").partition("Examples:")
         if before.strip():
             lines += [before.strip(), ""]
         shown = [line for line in examples.splitlines() if line.strip()]
@@ -172,7 +170,7 @@ def verb_page(pomona, words, depth, shared):
         if after:
             lines += [*after, ""]
     for child in children:
-        lines += verb_page(pomona, [*words, child], depth + 1, shared)
+        lines += verb_page(pomona, [*words, child], depth + 1, shared, footer)
     return lines
 
 
