@@ -108,6 +108,7 @@ int run_on_spark(const EngineFlags& flags, const cluster::Job& job, double max_r
     said.at("written").get_to(features.written);
     said.at("rejected").get_to(features.rejected);
     said.at("computed").get_to(features.computed);
+    said.at("identical").get_to(features.identical);
     said.at("reused").get_to(features.reused);
     said.at("seconds").get_to(features.seconds);
     said.at("d").get_to(features.schema.d);

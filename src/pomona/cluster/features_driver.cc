@@ -97,6 +97,7 @@ json finish_features(const Job& job, const json& what) {
     result.rejected += part.rejected;
     result.listed += part.extra.value("count", std::uint64_t{0});
     result.computed += one.at("computed").get<std::uint64_t>();
+    result.identical += one.at("identical").get<std::uint64_t>();
     result.reused += one.at("reused").get<std::uint64_t>();
     for (const auto& [key, count] : one.at("reasons").items()) {
       const auto colon = key.find(": ");
@@ -139,10 +140,15 @@ json finish_features(const Job& job, const json& what) {
         "for " +
         dest.uri() + " to have a split column. List them first (name them as SOURCEs), or use --overwrite.");
   }
-  return {{"listed", result.listed},     {"written", result.written},
-          {"rejected", result.rejected}, {"computed", result.computed},
-          {"reused", result.reused},     {"seconds", result.seconds},
-          {"d", result.schema.d},        {"reject_reasons", result.reject_reasons},
+  return {{"listed", result.listed},
+          {"written", result.written},
+          {"rejected", result.rejected},
+          {"computed", result.computed},
+          {"identical", result.identical},
+          {"reused", result.reused},
+          {"seconds", result.seconds},
+          {"d", result.schema.d},
+          {"reject_reasons", result.reject_reasons},
           {"warnings", warnings}};
 }
 

@@ -21,7 +21,8 @@ void publish(const std::string& place, const std::string& run_id, const nlohmann
 
 // Ends the dataset as featurize() does. `what`: {"facts", "run_id", "schema", "record" (of the shipment),
 // "results" (of Worker::featurize, all published), "seconds", "timeline", "rate", "more" (for `_run.json`)}.
-// {"listed", "written", "rejected", "computed", "reused", "seconds", "d", "reject_reasons", "warnings"}.
+// {"listed", "written", "rejected", "computed", "identical", "reused", "seconds", "d", "reject_reasons",
+// "warnings"}.
 nlohmann::json finish_features(const Job& job, const nlohmann::json& what);
 
 }  // namespace pomona::cluster
