@@ -263,14 +263,18 @@ json to_json(const Schema& schema) {
 }
 
 Schema schema_from_json(const json& in) {
-  Schema schema;
-  in.at("vector_column").get_to(schema.vector_column);
-  in.at("d").get_to(schema.d);
-  in.at("labels").get_to(schema.labels);
-  in.at("splits").get_to(schema.splits);
-  schema.format = parse_format(in.at("format").get<std::string>());
-  in.at("csv_packed").get_to(schema.csv_packed);
-  return schema;
+  try {
+    Schema schema;
+    in.at("vector_column").get_to(schema.vector_column);
+    in.at("d").get_to(schema.d);
+    in.at("labels").get_to(schema.labels);
+    in.at("splits").get_to(schema.splits);
+    schema.format = parse_format(in.at("format").get<std::string>());
+    in.at("csv_packed").get_to(schema.csv_packed);
+    return schema;
+  } catch (const json::exception& error) {
+    throw Error(ErrorCode::kFormat, std::string("this is no schema of a dataset: ") + error.what());
+  }
 }
 
 std::string to_hex_text(const std::string& bytes) {
