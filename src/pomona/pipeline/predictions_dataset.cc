@@ -12,22 +12,13 @@
 #include "pomona/base/error.h"
 #include "pomona/pipeline/resume_plan.h"
 #include "pomona/pipeline/run_record.h"
+#include "pomona/storage/arrow_status_internal.h"
 #include "pomona/storage/hold_place.h"
 
 namespace pomona {
 namespace {
 
 constexpr std::int64_t kGroupRows = 16384;
-
-void check(const arrow::Status& status) {
-  if (!status.ok()) throw Error(ErrorCode::kIo, "cannot write the answers: " + status.ToString());
-}
-
-template <typename T>
-T take(arrow::Result<T> result) {
-  check(result.status());
-  return std::move(result).ValueUnsafe();
-}
 
 std::shared_ptr<arrow::DataType> top_type() {
   return arrow::list(
@@ -70,13 +61,14 @@ struct PredictionsWriter::Impl {
 
   void flush() {
     if (rows == 0) return;
-    const auto batch = take(builder->Flush());
-    check(writer->NewBufferedRowGroup());
-    check(writer->WriteRecordBatch(*batch));
+    const auto batch = take(builder->Flush(), what);
+    check(writer->NewBufferedRowGroup(), what);
+    check(writer->WriteRecordBatch(*batch), what);
     rows = 0;
   }
 
   Store dest;
+  std::string what = "cannot write the answers to " + dest.uri();
   std::vector<Target> targets;
   Fingerprint fingerprint;
   std::size_t top;
@@ -113,14 +105,16 @@ PredictionsWriter::PredictionsWriter(const std::string& dest, const Predictor& p
   begin_run(own.dest, own.run_id, {{"kind", "predictions"}});
   own.file = "part-00000-" + own.run_id + ".snappy.parquet";
   own.stream = own.dest.create("_temporary/" + own.run_id + "/" + own.file);
-  own.builder = take(arrow::RecordBatchBuilder::Make(own.schema, arrow::default_memory_pool(), kGroupRows));
+  own.builder =
+      take(arrow::RecordBatchBuilder::Make(own.schema, arrow::default_memory_pool(), kGroupRows), own.what);
   parquet::WriterProperties::Builder properties;
   properties.compression(parquet::Compression::SNAPPY)->version(parquet::ParquetVersion::PARQUET_2_6);
   properties.disable_dictionary("path");
   parquet::ArrowWriterProperties::Builder arrow_properties;
   own.writer = take(parquet::arrow::FileWriter::Open(
-      *own.schema, arrow::default_memory_pool(), own.stream, properties.build(),
-      arrow_properties.store_schema()->set_use_threads(false)->build()));
+                        *own.schema, arrow::default_memory_pool(), own.stream, properties.build(),
+                        arrow_properties.store_schema()->set_use_threads(false)->build()),
+                    own.what);
 }
 
 PredictionsWriter::PredictionsWriter(PredictionsWriter&&) noexcept = default;
@@ -139,42 +133,45 @@ PredictionsWriter::~PredictionsWriter() {
 
 void PredictionsWriter::add(const PredictedPhoto& photo) {
   Impl& own = *impl_;
-  check(own.column<arrow::StringBuilder>(0).Append(photo.info.path));
+  check(own.column<arrow::StringBuilder>(0).Append(photo.info.path), own.what);
   const bool answered = photo.answer.has_value();
   for (int i = 1; i <= 2; ++i) {
     auto& builder = own.column<arrow::Int32Builder>(i);
-    check(answered ? builder.Append(i == 1 ? photo.info.width : photo.info.height) : builder.AppendNull());
+    check(answered ? builder.Append(i == 1 ? photo.info.width : photo.info.height) : builder.AppendNull(),
+          own.what);
   }
   int at = 3;
   for (std::size_t t = 0; t < own.targets.size(); ++t, at += 4) {
     if (!answered) {
-      for (int i = at; i < at + 4; ++i) check(own.builder->GetField(i)->AppendNull());
+      for (int i = at; i < at + 4; ++i) check(own.builder->GetField(i)->AppendNull(), own.what);
       continue;
     }
     const auto& labels = own.targets[t].classifier.labels;
     const TargetAnswer& answer = photo.answer->targets[t];
-    check(own.column<arrow::StringBuilder>(at).Append(labels[static_cast<std::size_t>(answer.best)]));
-    check(own.column<arrow::FloatBuilder>(at + 1).Append(answer.probability));
-    check(own.column<arrow::BooleanBuilder>(at + 2).Append(answer.confident));
+    check(own.column<arrow::StringBuilder>(at).Append(labels[static_cast<std::size_t>(answer.best)]),
+          own.what);
+    check(own.column<arrow::FloatBuilder>(at + 1).Append(answer.probability), own.what);
+    check(own.column<arrow::BooleanBuilder>(at + 2).Append(answer.confident), own.what);
     auto& list = own.column<arrow::ListBuilder>(at + 3);
     auto& pair = static_cast<arrow::StructBuilder&>(*list.value_builder());
-    check(list.Append());
+    check(list.Append(), own.what);
     for (const auto& [index, probability] : photo.answer->top(t, own.top)) {
-      check(pair.Append());
+      check(pair.Append(), own.what);
       check(static_cast<arrow::StringBuilder&>(*pair.field_builder(0))
-                .Append(labels[static_cast<std::size_t>(index)]));
-      check(static_cast<arrow::FloatBuilder&>(*pair.field_builder(1)).Append(probability));
+                .Append(labels[static_cast<std::size_t>(index)]),
+            own.what);
+      check(static_cast<arrow::FloatBuilder&>(*pair.field_builder(1)).Append(probability), own.what);
     }
   }
   auto& unknown = own.column<arrow::BooleanBuilder>(at);
-  check(answered ? unknown.Append(photo.answer->unknown) : unknown.AppendNull());
+  check(answered ? unknown.Append(photo.answer->unknown) : unknown.AppendNull(), own.what);
   auto& distance = own.column<arrow::FloatBuilder>(at + 1);
-  check(answered && photo.answer->distance ? distance.Append(*photo.answer->distance)
-                                           : distance.AppendNull());
+  check(answered && photo.answer->distance ? distance.Append(*photo.answer->distance) : distance.AppendNull(),
+        own.what);
   auto& stage = own.column<arrow::StringBuilder>(at + 2);
-  check(photo.reject ? stage.Append(photo.reject->stage) : stage.AppendNull());
+  check(photo.reject ? stage.Append(photo.reject->stage) : stage.AppendNull(), own.what);
   auto& reason = own.column<arrow::StringBuilder>(at + 3);
-  check(photo.reject ? reason.Append(photo.reject->reason) : reason.AppendNull());
+  check(photo.reject ? reason.Append(photo.reject->reason) : reason.AppendNull(), own.what);
   ++own.written;
   if (photo.reject) ++own.rejected;
   if (++own.rows == kGroupRows) own.flush();
@@ -183,8 +180,8 @@ void PredictionsWriter::add(const PredictedPhoto& photo) {
 void PredictionsWriter::finish(nlohmann::json run) {
   Impl& own = *impl_;
   own.flush();
-  check(own.writer->Close());
-  check(own.stream->Close());
+  check(own.writer->Close(), own.what);
+  check(own.stream->Close(), own.what);
   own.dest.rename("_temporary/" + own.run_id + "/" + own.file, own.file);
   PartRecord record;
   record.file = own.file;
