@@ -167,7 +167,7 @@ class Parser {
       if (one["name"] == infer_.input) expected = &one;
     }
     if (expected == nullptr) bad("the model has no input of that name: GET /v2/models/NAME lists them");
-    if (type != (*expected)["datatype"]) {
+    if ((*expected)["datatype"] != type) {
       bad(fmt::format("`{}` is of type {}", infer_.input, (*expected)["datatype"].get<std::string>()));
     }
     const json& wanted = (*expected)["shape"];
