@@ -139,11 +139,15 @@ std::string marker_of(const std::string& run_id) {
 }
 
 [[noreturn]] void gave_way(const Store& dest) {
-  throw Error(ErrorCode::kExists,
-              escape_path(dest.uri()) +
-                  ": another run ended there while this one was writing. Its dataset stands; "
-                  "what this one wrote is given up. Run again with --resume or --overwrite, "
-                  "or choose another folder.");
+  // Two that end at the same moment on a store, which has no locks, both give way: nothing is half done then,
+  // and nothing finished either.
+  const bool stands = dest.exists(kSuccess);
+  throw Error(
+      ErrorCode::kExists,
+      escape_path(dest.uri()) + ": another run was writing there at the same time" +
+          (stands ? ". Its dataset stands; what this one wrote is given up. Run again with --resume or "
+                    "--overwrite, or choose another folder."
+                  : ", and this one gave way to it. If that one has ended too, run again with --resume."));
 }
 
 }  // namespace
