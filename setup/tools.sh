@@ -19,6 +19,8 @@ case ${1:-} in
     export ASAN_OPTIONS="detect_leaks=1:allocator_may_return_null=1:detect_stack_use_after_return=1"
     export LSAN_OPTIONS="suppressions=$PWD/tests/fuzz/lsan.supp:print_suppressions=0"
     export UBSAN_OPTIONS="print_stacktrace=1"
+    # oneTBB loads its helpers in a way (RTLD_DEEPBIND) that sanitizers cannot live with, unless told of them.
+    export TBB_ENABLE_SANITIZERS=1
     ctest --test-dir "build-$1" --output-on-failure -j "$(nproc)" --no-tests=error
     ;;
   fuzz)

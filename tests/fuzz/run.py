@@ -38,6 +38,7 @@ def environment():
     own["ASAN_OPTIONS"] = "allocator_may_return_null=1:detect_leaks=1:" + own.get("ASAN_OPTIONS", "")
     own["UBSAN_OPTIONS"] = "print_stacktrace=1:" + own.get("UBSAN_OPTIONS", "")
     own["LSAN_OPTIONS"] = f"suppressions={HERE / 'lsan.supp'}:print_suppressions=0:" + own.get("LSAN_OPTIONS", "")
+    own["TBB_ENABLE_SANITIZERS"] = "1"  # it loads libraries in a way that sanitizers cannot live with
     own["ARROW_DEFAULT_MEMORY_POOL"] = "system"
     return own
 
