@@ -129,6 +129,18 @@ class Unpacking {
     return place;
   }
 
+  // A zip's member may claim gigabytes of dictionary in these, and libarchive makes room before it reads on.
+  void check_method(const std::string& name) {
+    const char* const format = archive_format_name(reader_.get());
+    const std::string_view text = format != nullptr ? format : "";
+    if (!text.starts_with("ZIP")) return;
+    for (const std::string_view method : {"lzma", "xz", "ppmd"}) {
+      if (text.find(method) != std::string_view::npos) {
+        hostile(name, "is packed by " + std::string(method) + ": pack it by deflate");
+      }
+    }
+  }
+
   void take(archive_entry* entry) {
     check_stop();
     // Names in pax headers are UTF-8, which a process in the C locale gets only when asked for as such.
@@ -137,6 +149,7 @@ class Unpacking {
     const std::string name = raw != nullptr ? raw : "";
     const fs::path place = place_of(name);
     count_one(name);
+    check_method(name);
     check_size(name, archive_entry_size(entry));
     const auto type = archive_entry_filetype(entry);
     if (type == AE_IFDIR) {
