@@ -132,8 +132,7 @@ void begin_run(const Store& dest, const std::string& run_id, const nlohmann::jso
 
 // Ends a dataset: writes `_run.json` (with `parts` added under "parts"), then removes files that no record
 // names, `_temporary`, and last writes `_SUCCESS`. Where `run` has a "run_id", other runs at `dest` end here,
-// or this one, if another was quicker: Error{kExists}. Of two that end at the same moment on an object store
-// both may: the dataset is unfinished then, and a run with --resume finishes it.
+// or this one, if another was quicker: Error{kExists}.
 void finish_run(const Store& dest, nlohmann::json run, const std::vector<PartRecord>& parts);
 
 // Removes everything a dataset consists of, and nothing else; `_SUCCESS` goes first. Throws Error{kFormat}

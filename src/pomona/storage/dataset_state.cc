@@ -6,8 +6,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <filesystem>
 #include <set>
+#include <thread>
 
 #include "pomona/base/descriptor.h"
 #include "pomona/base/system_error.h"
@@ -19,6 +21,8 @@ namespace pomona {
 namespace {
 
 constexpr const char* kFormatVersion = "format_version";
+constexpr std::chrono::seconds kPatience{20};    // with a run that ends as well, and may have died
+constexpr std::chrono::milliseconds kLook{100};  // between two looks at it
 
 bool contains(const std::vector<std::string>& names, std::string_view name) {
   return std::binary_search(names.begin(), names.end(), name);
@@ -139,15 +143,37 @@ std::string marker_of(const std::string& run_id) {
 }
 
 [[noreturn]] void gave_way(const Store& dest) {
-  // Two that end at the same moment on a store, which has no locks, both give way: nothing is half done then,
-  // and nothing finished either.
-  const bool stands = dest.exists(kSuccess);
-  throw Error(
-      ErrorCode::kExists,
-      escape_path(dest.uri()) + ": another run was writing there at the same time" +
-          (stands ? ". Its dataset stands; what this one wrote is given up. Run again with --resume or "
-                    "--overwrite, or choose another folder."
-                  : ", and this one gave way to it. If that one has ended too, run again with --resume."));
+  throw Error(ErrorCode::kExists,
+              escape_path(dest.uri()) +
+                  ": another run was writing there at the same time, and this one gave way to "
+                  "it: what this one wrote is given up. When that one has ended, run again with "
+                  "--resume or --overwrite, or choose another folder.");
+}
+
+std::string ending_of(const std::string& run_id) {
+  return run_folder(run_id) + "/ending";
+}
+
+// Of runs that end at the same moment one goes on, as in Lamport's bakery: each says that it ends, then looks
+// who else does. The later id gives way to an earlier one; the earlier one waits until the later has given
+// way, or has ended because it looked first. One that died on the way is not waited for for long.
+void settle_who_ends(const Store& dest, const std::string& own) {
+  dest.write(ending_of(own), "");
+  const auto patience = std::chrono::steady_clock::now() + kPatience;
+  for (;;) {
+    bool alone = true;
+    for (const std::string& other : runs_below(dest)) {
+      if (other == own || !dest.exists(ending_of(other))) continue;
+      if (other < own) {
+        dest.remove(ending_of(own));
+        gave_way(dest);
+      }
+      alone = false;
+    }
+    if (!dest.exists(marker_of(own))) gave_way(dest);
+    if (alone || std::chrono::steady_clock::now() > patience) return;
+    std::this_thread::sleep_for(kLook);
+  }
 }
 
 }  // namespace
@@ -234,6 +260,10 @@ std::optional<UnfinishedRun> find_unfinished(const Store& dest) {
 void begin_run(const Store& dest, const std::string& run_id, const nlohmann::json& header) {
   if (!is_run_id(run_id)) throw Error(ErrorCode::kUsage, "a run id has 16 hex digits");
   dest.remove(kSuccess);
+  // Who died while it ended is not to be waited for.
+  if (!dest.is_local()) {
+    for (const std::string& other : runs_below(dest)) dest.remove(ending_of(other));
+  }
   nlohmann::json record = header;
   record[kFormatVersion] = kDatasetFormat;
   dest.write(marker_of(run_id), record.dump(2));
@@ -245,6 +275,7 @@ void finish_run(const Store& dest, nlohmann::json run, const std::vector<PartRec
   const std::string own = run.is_object() ? run.value("run_id", "") : std::string();
   if (is_run_id(own)) {
     if (!dest.exists(marker_of(own))) gave_way(dest);
+    if (!dest.is_local()) settle_who_ends(dest, own);
     for (const std::string& other : runs_below(dest)) {
       if (other != own) dest.remove_folder(run_folder(other));
     }
