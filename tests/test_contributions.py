@@ -107,7 +107,7 @@ def test_retention_by_both_commands(pomona, store, tmp_path):
     dry = pomona("purge", tmp_path, "--log", log).stdout.decode()
     assert "would go" in dry and "2 photos" in dry and len(listed(pomona, store)["contributions"]) == 3
     pomona("purge", tmp_path, "--yes", "--log", log)
-    line = json.loads(log.read_text())
+    line = json.loads(log.read_text().splitlines()[-1])
     assert line["what"] == "contributions" and line["photos"] == 2 and line["removed"]
     after = listed(pomona, store)
     assert len(after["contributions"]) == 1 and after["events"][-1]["what"] == "purge"

@@ -29,6 +29,10 @@ def age(dataset, days):
     (dataset / "_run.json").write_text(json.dumps(run))
 
 
+# In this order: a purge that is killed leaves the datasets, by which the next one finds the rest.
+GOES = ["pca", "model", "evaluation", "report", "dataset", "dataset"]
+
+
 def old_copy(results, dest, days=20):
     shutil.copytree(results, dest)
     for name in ("features", "reduced"):
@@ -57,7 +61,7 @@ def test_dry_run_removes_nothing(pomona, results, tmp_path):
     assert names(tmp_path) == before
     found = json.loads(pomona("purge", dest, "--json", cwd=tmp_path).stdout)
     assert found["dry_run"] and not any(item["removed"] for item in found["items"])
-    assert [i["what"] for i in found["items"]] == ["dataset", "dataset", "pca", "model", "evaluation", "report"]
+    assert [i["what"] for i in found["items"]] == GOES
 
 
 def test_a_results_folder_goes_whole(pomona, results, tmp_path):
@@ -70,7 +74,8 @@ def test_a_results_folder_goes_whole(pomona, results, tmp_path):
     assert "6 of 6 removed" in shown and "2 datasets stay" in shown
     assert names(tmp_path / "all") == {"young"} | {f"young/{n}" for n in young}
     lines = log_lines(tmp_path / "log")
-    assert [line["what"] for line in lines] == ["dataset", "dataset", "pca", "model", "evaluation", "report"]
+    assert [line["what"] for line in lines] == GOES
+    lines = [line for line in lines if line["what"] == "dataset"]
     assert lines[0]["rows"] == 8 and lines[0]["identity"] == identity and lines[0]["removed"]
     assert lines[0]["bytes"] > 1000 and lines[0]["place"] == str(dest / "features") and lines[0]["kind"] == "features"
     assert {"time", "date", "older_than_seconds"} <= lines[0].keys() and lines[0]["older_than_seconds"] == 14 * DAY
@@ -213,7 +218,7 @@ def test_on_an_object_store(pomona, results, tmp_path):
         pomona("purge", "s3://bucket/runs", "--yes", "--log", tmp_path / "log", env=env)
         assert not [n for n in names(bucket / "runs") if n.startswith("old/") and (bucket / "runs" / n).is_file()]
         assert (bucket / "runs" / "young" / "reduced" / "_SUCCESS").exists()
-        assert [line["what"] for line in log_lines(tmp_path / "log")] == ["dataset", "dataset", "pca", "model", "evaluation", "report"]
+        assert [line["what"] for line in log_lines(tmp_path / "log")] == GOES
         assert b"Nothing is older" in pomona("purge", "s3://bucket/photos", "--photos", env=env).stdout
         time.sleep(1.1)
         pomona("purge", "s3://bucket/photos", "--photos", "--older-than", "0s", "--yes", "--log", tmp_path / "log", env=env)
