@@ -35,8 +35,9 @@ TEST(Multipart, PartsComeWithNamesAndBytes) {
 }
 
 TEST(Multipart, PreambleEpilogueAndQuotedBoundary) {
-  const auto parts = parse_multipart("Multipart/Form-Data; charset=utf-8; boundary=\"XyZ\"",
-                                     "preamble\r\n" + part("name=a", "1") + "--XyZ--\r\nepilogue");
+  // Parts point into the body, which stays until they are looked at.
+  const std::string body = "preamble\r\n" + part("name=a", "1") + "--XyZ--\r\nepilogue";
+  const auto parts = parse_multipart("Multipart/Form-Data; charset=utf-8; boundary=\"XyZ\"", body);
   ASSERT_TRUE(parts.has_value()) << parts.error();
   EXPECT_EQ(parts->at(0).data, "1");
 }
