@@ -25,6 +25,11 @@ WHAT = {"over_original": "Pomona over the original, cached", "over_handwritten":
         "at_128_over_original": "Pomona at 128 pixels over the original at 224",
         "over_original_as_written": "Pomona over the original as written", "f32_over_original": "Pomona in f32 over the original",
         "spark_over_original": "Pomona in Spark over the original", "over_handwritten_cv2": "Pomona over Python by hand (OpenCV)",
+        "int8_over_original": "Pomona, int8, over the original, cached",
+        "int8_over_handwritten": "Pomona, int8, over Python by hand (Pillow)", "int8_over_daft": "Pomona, int8, over Daft",
+        "int8_over_ray": "Pomona, int8, over Ray Data",
+        "at_128_int8_over_original": "Pomona, int8, at 128 pixels over the original at 224",
+        "resnet50_int8_over_original": "ResNet50: Pomona, int8, over the original",
         "at_128_over_handwritten": "both at 128: Pomona over Python by hand (Pillow)"}
 
 
