@@ -212,7 +212,7 @@ json Worker::featurize(const json& task) {
     stop.request_stop();
   };
   std::atomic<bool> late_split = false;
-  PartSequence parts(dest.at(staged), layout.schema, run_id, layout.blocks_per_part(), fail);
+  PartSequence parts(dest.at(staged), layout.schema, run_id, layout.blocks_per_part(), fail, true);
   parts.describe(
       index,
       {{"first", first}, {"count", part.at("count")}, {"whole", part.at("whole")}, {"digest", digest_text}});

@@ -16,12 +16,14 @@ constexpr std::size_t kQueuedBlocks = 2;
 }  // namespace
 
 PartSequence::PartSequence(const Store& dest, const Schema& schema, std::string run_id,
-                           std::uint64_t blocks_per_part, std::function<void(std::exception_ptr)> fail)
+                           std::uint64_t blocks_per_part, std::function<void(std::exception_ptr)> fail,
+                           bool staged)
     : dest_(dest),
       schema_(schema),
       run_id_(std::move(run_id)),
       blocks_per_part_(blocks_per_part),
       fail_(std::move(fail)),
+      staged_(staged),
       thread_([this] { loop(); }) {}
 
 PartSequence::~PartSequence() {
@@ -109,7 +111,7 @@ void PartSequence::publish() {
   extra["groups"] = groups_;
   PartRecord record = part_->finish(std::move(extra));
   part_.reset();
-  require_running(dest_, run_id_, &record);
+  if (!staged_) require_running(dest_, run_id_, &record);
   const std::lock_guard lock(mutex_);
   records_.push_back(std::move(record));
 }

@@ -22,9 +22,11 @@ namespace pomona {
 // The queue is short: who brings blocks faster than the store takes them waits.
 class PartSequence {
  public:
-  // `fail` is called with the writer's exception; everything after it is dropped.
+  // `fail` is called with the writer's exception; everything after it is dropped. `staged`: `dest` is not the
+  // dataset's own folder, another process publishes what is written there; else a part that is published
+  // while another run has ended at `dest` throws Error{kExists} there.
   PartSequence(const Store& dest, const Schema& schema, std::string run_id, std::uint64_t blocks_per_part,
-               std::function<void(std::exception_ptr)> fail);
+               std::function<void(std::exception_ptr)> fail, bool staged = false);
   ~PartSequence();  // without finish(): the part in work is dropped, published ones stay
 
   // What to record with part `index` (known once its range of the listing is); before its last block.
@@ -52,6 +54,7 @@ class PartSequence {
   const std::string run_id_;
   const std::uint64_t blocks_per_part_;
   const std::function<void(std::exception_ptr)> fail_;
+  const bool staged_;
 
   std::mutex mutex_;
   std::condition_variable_any changed_;
