@@ -180,7 +180,7 @@ with SparkSession.builder.getOrCreate() as spark:
         assert "/environment/bin/python" in python and "/environment/lib/" in package
     # The same words stand in the documentation.
     for page in ("docs/spark.md", "deploy/README.md"):
-        text = " ".join((ROOT / page).read_text().replace("\\\n", " ").split())
+        text = " ".join((ROOT / page).read_text().replace("\\\n> ", " ").split())
         assert "#environment --conf spark.pyspark.python=./environment/bin/python --conf spark.pyspark.driver.python=/opt/pomona/bin/python" in text, page
 
 

@@ -147,6 +147,17 @@ def test_what_passes_is_tried_again(run, s3, proxy, network, tmp_path, kind):
     assert out.equals(sound)
 
 
+def test_an_object_shorter_than_the_refusal_before_it(run, s3, proxy, network, tmp_path):
+    """The refusal's text must not be taken for more of the object than was listed."""
+    uri = s3.photos("tiny", 2)
+    (s3.folder / "photos" / "tiny" / "note.jpg").write_bytes(b"nothing")
+    proxy.tell(faults=[{**FAULTS["500"], "match": r"^GET .*note\.jpg", "times": 1}])
+    run(proxy.env, "featurize", uri, tmp_path / "out", *network, code=3)
+    assert proxy.tell()["broken"] == 1
+    rejects = pq.read_table(tmp_path / "out" / "_rejects").to_pylist()
+    assert [r["stage"] for r in rejects] == ["decode"] and "not an image" in rejects[0]["reason"]
+
+
 @pytest.mark.parametrize("kind", ["truncated", "slow down"])
 def test_what_does_not_pass_ends_the_job(run, s3, proxy, network, tmp_path, kind):
     uri = s3.photos("faults", 40)
