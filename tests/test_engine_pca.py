@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The PCA of a run against scikit-learn's on the written features; saved, applied, refused; very wide vectors."""
+import concurrent.futures
 import csv
+import os
 import shutil
 
 import numpy as np
@@ -25,6 +27,17 @@ def results(pomona, network, photos, tmp_path_factory):
     dest = tmp_path_factory.mktemp("results") / "r"
     pomona("run", photos, dest, *small(network), "--variance", "0.9", "--one-csv", "--rows-per-file", "128")
     return dest
+
+
+def test_a_csv_into_a_pipe(pomona, results, tmp_path):
+    """A pipe or device is written to, never replaced by a file."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with concurrent.futures.ThreadPoolExecutor(1) as reader:
+        text = reader.submit(pipe.read_text)
+        pomona("reduce", results / "features", tmp_path / "reduced", "-k", "3", "--csv", pipe)
+        assert len(text.result(timeout=60).splitlines()) == 301
+    assert pipe.is_fifo()
 
 
 def sklearn_pca(x, k):

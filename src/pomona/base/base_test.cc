@@ -70,6 +70,27 @@ TEST(Files, AreWrittenWholeOrNotAtAll) {
   }
 }
 
+TEST(Files, WhatIsNoFileIsNeverReplaced) {
+  const Folder folder;
+  const fs::path pipe = folder.path / "pipe";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  std::string got;
+  std::thread reader([&] { got = read_file(pipe); });
+  write_file_atomically(pipe, "through");
+  reader.join();
+  EXPECT_EQ(got, "through");
+  EXPECT_TRUE(fs::is_fifo(pipe));
+  write_file_atomically("/dev/null", "nowhere");
+  EXPECT_TRUE(fs::is_character_file("/dev/null"));
+
+  const fs::path link = folder.path / "link";
+  fs::create_symlink(folder.path / "target", link);
+  write_file_atomically(link, "first");
+  write_file_atomically(link, "second");
+  EXPECT_TRUE(fs::is_symlink(link));
+  EXPECT_EQ(read_file(folder.path / "target"), "second");
+}
+
 TEST(Files, AFailedReadIsNotTheEnd) {
   // Linux answers EIO to a read at an address where nothing is.
   try {

@@ -32,6 +32,19 @@ std::filesystem::path home_of(const char* xdg_name, const char* below_home, cons
   return home / below_home / "pomona";
 }
 
+// 0 or errno.
+int write_all(int fd, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(fd, bytes.data(), bytes.size());
+    if (written >= 0) {
+      bytes.remove_prefix(static_cast<std::size_t>(written));
+    } else if (errno != EINTR) {
+      return errno;
+    }
+  }
+  return 0;
+}
+
 [[noreturn]] void fail(const std::string& what, const std::filesystem::path& file, int error) {
   throw Error(system_error_code(error), what + " " + file.string() + ": " + system_reason(error));
 }
@@ -47,8 +60,25 @@ std::filesystem::path cache_home() {
   return home_of("XDG_CACHE_HOME", ".cache", "cache");
 }
 
-void write_file_atomically(const std::filesystem::path& file, std::string_view bytes) {
+bool is_stream(const std::filesystem::path& file) {
   std::error_code ignored;
+  const auto status = std::filesystem::status(file, ignored);
+  return std::filesystem::exists(status) && std::filesystem::is_other(status);
+}
+
+void write_file_atomically(const std::filesystem::path& name, std::string_view bytes) {
+  if (is_stream(name)) {
+    const Descriptor out(open(name.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY));
+    const int error = out.get() < 0 ? errno : write_all(out.get(), bytes);
+    if (error != 0) fail("cannot write", name, error);
+    return;
+  }
+  std::error_code ignored;
+  std::filesystem::path file = name;
+  // Followed by hand: what the last link names need not be there yet.
+  for (int links = 0; links < 40 && std::filesystem::is_symlink(file, ignored); ++links) {
+    file = file.parent_path() / std::filesystem::read_symlink(file, ignored);
+  }
   if (file.has_parent_path()) std::filesystem::create_directories(file.parent_path(), ignored);
   // Where the file system can, the file has no name while it grows: whoever is killed leaves nothing behind.
   const std::filesystem::path folder = file.has_parent_path() ? file.parent_path() : ".";
@@ -62,15 +92,7 @@ void write_file_atomically(const std::filesystem::path& file, std::string_view b
     if (fd < 0 && errno != EEXIST) break;
   }
   if (fd < 0) fail("cannot write", file, errno);
-  int error = 0;
-  while (!bytes.empty() && error == 0) {
-    const ssize_t written = ::write(fd, bytes.data(), bytes.size());
-    if (written >= 0) {
-      bytes.remove_prefix(static_cast<std::size_t>(written));
-    } else if (errno != EINTR) {
-      error = errno;
-    }
-  }
+  int error = write_all(fd, bytes);
   if (error == 0 && fsync(fd) != 0) error = errno;
   if (error == 0 && nameless) {
     // A link replaces nothing, so it takes a name first; /proc, as AT_EMPTY_PATH needs a capability.

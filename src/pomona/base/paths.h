@@ -16,8 +16,13 @@ std::filesystem::path models_home();
 std::filesystem::path cache_home();
 
 // Writes `bytes` so that `file` is either the old one or the whole new one: without a name (else under a
-// temporary one in the same folder), fsync, rename. Makes the folder. Throws Error{kIo | kPermission}.
+// temporary one in the same folder), fsync, rename. Makes the folder. A symbolic link stays and what it names is
+// replaced; a device or pipe is written to as it stands. Throws Error{kIo | kPermission}.
 void write_file_atomically(const std::filesystem::path& file, std::string_view bytes);
+
+// Whether `file`, or what it links to, is there and is a device, a pipe or a socket (/dev/null, /dev/stdout): it is
+// written to, and must never be replaced.
+bool is_stream(const std::filesystem::path& file);
 
 // The whole of a local file. Throws Error{kNotFound | kPermission | kIo}.
 std::string read_file(const std::filesystem::path& file);

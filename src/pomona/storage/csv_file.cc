@@ -4,8 +4,10 @@
 #include <arrow/io/interfaces.h>
 #include <algorithm>
 
+#include "pomona/base/paths.h"
 #include "pomona/storage/dataset_internal.h"
 #include "pomona/storage/store.h"
+#include "pomona/storage/uri_internal.h"
 #include "pomona/storage/uri_paths.h"
 
 namespace pomona {
@@ -15,7 +17,8 @@ void write_csv_file(const DatasetReader& dataset, const std::string& uri) {
   const Store folder = Store::open(place.folder);
   const std::string& name = place.name;
   // An object store shows an object when it is whole; a disk needs a name for the meantime.
-  const std::string temporary = folder.appears_when_closed() ? name : "_" + name + ".unfinished";
+  const bool as_it_stands = folder.appears_when_closed() || is_stream(join(folder.uri(), name));
+  const std::string temporary = as_it_stands ? name : "_" + name + ".unfinished";
   try {
     const auto writer = make_csv_writer(folder.create(temporary), dataset.schema());
     dataset.read(true, [&](Block&& block) {
