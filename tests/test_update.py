@@ -207,6 +207,21 @@ def test_contributions_feed_an_update_and_their_codes_name_the_model(pomona, old
     assert removal["made_with_it"][0]["kind"] == "model"
 
 
+@pytest.mark.parametrize("name", ["Apple", "Pear"])
+def test_a_single_contribution_is_trained_on(pomona, old_features, old_model, tmp_path, name):
+    model = tmp_path / "m.onnx"
+    shutil.copy(old_model, model)
+    photo = make_fruit(tmp_path / "sent", [name], 1, first=950) / name / "950.jpg"
+    store = tmp_path / "contributions"
+    pomona("contributions", "--folder", store, "add", photo, "--label", name, "--consent", "1")
+    entry = compared(pomona, "--update", model, old_features, store)
+    assert entry["photos"] == 72 + 1 and entry["held_out"] == 24
+    assert entry["targets"][0]["new_classes"] == (["Pear"] if name == "Pear" else [])
+    # Alone it cannot stand for what the old model knows: the message says what is missing, and what to name.
+    alone = pomona("train", "--update", model, store, code=2)
+    assert b"'Lemon'" in alone.stderr and b"SOURCE" in alone.stderr
+
+
 def test_new_tables_leave_no_older_model(pomona, network, tmp_path):
     photos = make_fruit(tmp_path / "photos", ["Apple", "Lemon"], 12, split=True)
     results = tmp_path / "results"

@@ -204,7 +204,9 @@ HeldOut UpdateJob::hold_out_photos(LabelledVectors& data) const {
       classes.push_back(first.y[row]);
       if (!data.groups.empty()) groups.push_back(data.groups[row]);
     }
-    if (rows.empty()) return;
+    // One photo, or one group, cannot be both learned from and judged by: it is trained on.
+    const bool several = groups.empty() ? rows.size() > 1 : std::set(groups.begin(), groups.end()).size() > 1;
+    if (!several) return;
     const std::vector<bool> taken = hold_out(classes, groups, training_.validation, training_.seed);
     for (std::size_t i = 0; i < rows.size(); ++i) {
       if (!taken[i]) continue;
