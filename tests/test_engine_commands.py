@@ -148,6 +148,24 @@ def test_doctor(pomona, tmp_path, monkeypatch):
     assert set(bad) == {"installed", "inference"} and all(f["mend"] for f in bad.values())
 
 
+def test_doctor_of_a_local_dest(pomona, photos, tmp_path):
+    def rights(place, *words, code=0):
+        found = json.loads(pomona("doctor", place, *words, "--json", code=code).stdout)[1:]
+        return {f["what"]: f for f in found}
+
+    new = tmp_path / "new" / "deeper"
+    found = rights(new)
+    assert set(found) == {"list", "write", "read", "delete"} and all(f["good"] for f in found.values())
+    assert "not there yet" in found["list"]["state"] and "will be made: wrote" in found["write"]["state"]
+    assert str(tmp_path) in found["write"]["state"] and not list(tmp_path.iterdir()), "nothing was left behind"
+    # A SOURCE must be there; a DEST below a file cannot be made.
+    assert "No such file" in rights(new, "--source", code=1)["list"]["state"]
+    (tmp_path / "file").write_bytes(b"x")
+    found = rights(tmp_path / "file" / "new", code=1)
+    assert not found["write"]["good"] and "will be made" not in found["write"]["state"]
+    assert all(f["good"] for f in rights(photos).values())
+
+
 def test_models(pomona, network, tmp_path, monkeypatch):
     shown = pomona("models", "list").stdout.decode()
     assert all(name in shown for name in ("efficientnet-lite0", "mobilenetv2", "resnet50", "vgg16"))

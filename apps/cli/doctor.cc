@@ -14,6 +14,7 @@
 #include "pomona/model/network.h"
 #include "pomona/model/registry.h"
 #include "pomona/storage/rights.h"
+#include "pomona/storage/store.h"
 
 namespace pomona::cli {
 namespace {
@@ -88,7 +89,8 @@ std::vector<Finding> examine_places(const std::vector<std::string>& places, bool
       findings.push_back(
           {right.action, right.granted || right.tried ? state : "not tried: " + state,
            right.granted || !right.tried,
-           right.right.starts_with("s3:")
+           !is_remote_uri(place) ? "needed: " + right.right + "; is the name right?"
+           : right.right.starts_with("s3:")
                ? "allow " + right.right + " in the policy of these credentials; see docs/object-stores.md"
                : "grant these credentials: " + right.right + "; see docs/object-stores.md"});
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pomona/storage/rights.h"
 
+#include <filesystem>
 #include <optional>
 #include <random>
 
@@ -48,6 +49,18 @@ RightFinding attempt(const char* action, const char* right, Act act) {
   return finding;
 }
 
+// The folder that stands above `folder`, which does not; empty where it stands.
+std::string standing_above(const std::filesystem::path& folder) {
+  std::error_code error;
+  if (std::filesystem::status(folder, error).type() != std::filesystem::file_type::not_found) return {};
+  std::filesystem::path above = std::filesystem::absolute(folder).lexically_normal();
+  while (above.has_relative_path() &&
+         std::filesystem::status(above, error).type() == std::filesystem::file_type::not_found) {
+    above = above.parent_path();
+  }
+  return above.string();
+}
+
 }  // namespace
 
 std::vector<RightFinding> examine_rights(const std::string& uri, bool write) {
@@ -55,7 +68,10 @@ std::vector<RightFinding> examine_rights(const std::string& uri, bool write) {
   std::vector<RightFinding> findings;
   std::vector<Entry> first;
   bool nothing = false;  // there yet: for a DEST no failure
+  // A local DEST is made when it is written to; what is tried must not make it.
+  const std::string above = write && !is_remote_uri(uri) ? standing_above(local_path(uri)) : "";
   findings.push_back(attempt("list", names.list, [&]() -> std::string {
+    if (!above.empty()) return "it is not there yet";
     ListingOptions options;
     options.sources = {uri};
     options.limit = 1;
@@ -96,9 +112,9 @@ std::vector<RightFinding> examine_rights(const std::string& uri, bool write) {
   const std::string text = "pomona doctor\n";
   std::optional<Store> store;
   findings.push_back(attempt("write", names.write, [&] {
-    store = Store::open(uri);
+    store = Store::open(above.empty() ? uri : above);
     store->write(probe, text);
-    return "wrote " + probe;
+    return above.empty() ? "wrote " + probe : "it will be made: wrote " + probe + " in " + escape_path(above);
   }));
   if (!findings.back().granted) {
     findings.push_back({"delete", names.remove, false, false, "there was nothing to try it on"});

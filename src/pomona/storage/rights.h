@@ -16,9 +16,9 @@ struct RightFinding {
 };
 
 // Tries what a SOURCE (`write` off) or a DEST needs at `uri`: lists to the first photo and reads it; writes,
-// reads and removes a small hidden object. Nothing but that object is written. Throws Error{kUsage} for a URI
-// that is none; where the store cannot be reached at all the error stands in the finding of `list`, and it is
-// the only one.
+// reads and removes a small hidden object. Nothing but that object is written; a local DEST that is not there
+// is not made, the folder that it would be made in is tried. Throws Error{kUsage} for a URI that is none;
+// where the store cannot be reached at all the error stands in the finding of `list`, and it is the only one.
 std::vector<RightFinding> examine_rights(const std::string& uri, bool write);
 
 }  // namespace pomona
