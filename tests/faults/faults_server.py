@@ -6,6 +6,7 @@ import json
 import re
 import signal
 import sqlite3
+import struct
 import subprocess
 import threading
 import time
@@ -13,8 +14,8 @@ import time
 from PIL import Image
 
 import jobs
-from bench import require
-from faults_local import fault
+from bench import Ended, require
+from faults_local import fault, tells
 from multipart_body import multipart
 
 
@@ -116,17 +117,47 @@ def loaded(bench, server, threads=3):
 
 
 def begin(bench):
+    """Makes a model and an empty place. How many operations that change something the server's start takes."""
     jobs.job(bench, "overwrite")  # makes the state `results`, with a model
+
+    def count():
+        bench.clear()
+        server = Server(bench, {"under": bench.place / "given", "ops": "w"})
+        require(server.port, f"the server did not start: {server.said()}")
+        operations, _ = struct.unpack("qq", server.state.read_bytes())
+        require(server.end() == 0, "the server did not end well")
+        return operations
+    operations = bench.once("server's start", count)
     bench.clear()
+    return operations
+
+
+def refused_start(bench, server, code, cause=""):
+    """A server that a fault kept from starting: the exit code, the reason, and that it starts when the fault is over."""
+    server.process.wait(20)
+    said = server.said()
+    ended = server.end()
+    require(ended == code, f"ended with {ended} when it could not start, expected {code}: {said}")
+    if cause:
+        tells(Ended(["serve"], ended, said, "", 0), cause, re.escape(str(server.folder)))
+    again = Server(bench)
+    require(again.port, f"the server does not start again: {again.said()}")
+    status, body = again.give(photos_of(bench)[0][0])
+    require(status == 201, f"no upload after the restart: {status} {body}")
+    require(again.end() == 0, "the server did not end well")
+    require(check_store(bench.place / "given", []) == 1, "the store holds something else than the one photo")
 
 
 @fault("server.kill_uploads", 3)
 def kill_uploads(bench, random):
-    """SIGKILL at some write of the store of contributions, with three people uploading."""
-    begin(bench)
-    at, how = random.randint(60, 400), random.choice(["kill", "after", "torn"])
+    """SIGKILL at some write of the store of contributions: while it is made, or with three people uploading."""
+    start = begin(bench)
+    at, how = random.randint(1, start + 300), random.choice(["kill", "after", "torn"])
     server = Server(bench, {"under": bench.place / "given", "ops": "w", "at": at, "do": how})
-    require(server.port, f"the server did not start: {server.said()}")
+    if not server.port:
+        require(at <= start, f"the server did not start: {server.said()}")
+        refused_start(bench, server, -signal.SIGKILL)
+        return f"{how} at operation {at} of the {start} of its start"
     codes, refused, _, load = loaded(bench, server)
     for one in load:
         one.join(60)
@@ -149,10 +180,13 @@ def kill_uploads(bench, random):
 @fault("server.full")
 def full(bench, random):
     """No space left below the store: the upload is refused with a reason, what is stored stays sound, others are served."""
-    begin(bench)
-    at = random.randint(60, 200)
+    start = begin(bench)
+    at = random.randint(start // 2, start + 120)
     server = Server(bench, {"under": bench.place / "given", "ops": "w", "at": at, "times": 0, "do": "full"})
-    require(server.port, f"the server did not start: {server.said()}")
+    if not server.port:
+        require(at <= start, f"the server did not start: {server.said()}")
+        refused_start(bench, server, 1, "full|no space left")
+        return f"from operation {at} of the {start} of its start: refused to start"
     codes, refused, _, load = loaded(bench, server, 2)
     for one in load:
         one.join(60)

@@ -3,9 +3,11 @@
 
 #include <sqlite3.h>
 
+#include <cerrno>
 #include <limits>
 
 #include "pomona/base/error.h"
+#include "pomona/base/system_error.h"
 
 namespace pomona {
 namespace {
@@ -31,6 +33,8 @@ constexpr int kBusyMilliseconds = 10'000;
       throw Error(ErrorCode::kPermission, "cannot write " + file + ": " + why);
     case SQLITE_NOMEM:
       throw std::bad_alloc();
+    case SQLITE_FULL:
+      throw Error(ErrorCode::kIo, "cannot write " + file + ": " + system_reason(ENOSPC));
     default:
       throw Error(ErrorCode::kIo, "cannot use " + file + ": " + why);
   }
