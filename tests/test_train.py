@@ -92,6 +92,34 @@ def test_two_targets_from_a_table(pomona, photos, results, tmp_path):
     assert "ripe" in json.dumps(answer) and "Plum" in json.dumps(answer)
 
 
+def test_a_table_that_lacks_photos(pomona, photos, results, tmp_path):
+    """Photos of the Test folder that the table does not name are without a label, not held back for a test."""
+    training = sorted((photos / "Training").rglob("*.jpg"))
+    table = tmp_path / "labels.csv"
+    table.write_text("path,variety\n" + "".join(f"{p},{p.parent.name}\n" for p in training[:-5]))
+    model = tmp_path / "m.onnx"
+    printed = pomona("train", results[0], "-o", model, "--labels", table).stdout.decode()
+    assert "85 photos, judged by 20 % held back\n" in printed
+    assert "35 photos have no label: left out" in printed
+    unlabelled = pomona("evaluate", model, results[0], "--labels", table, code=2).stderr.decode()
+    assert "none of the 30 Test photos" in unlabelled and "--split" in unlabelled
+    figures = json.loads(pomona("evaluate", model, results[0], "--labels", table, "--split", "all", "--json", "-q").stdout)
+    assert figures["photos"] == 85 and figures["unlabelled"] == 35
+    assert "left out" not in pomona("train", results[0], "-o", tmp_path / "whole.onnx").stdout.decode()
+
+    # The chain judges by validation then, and says that a model was made.
+    out = tmp_path / "run"
+    done = pomona("run", photos, out, "--input-size", "96", "--labels", table, "--no-report")
+    assert b"no model was made" not in done.stderr and b"85 photos, judged by 20 % held back" in done.stdout
+    assert json.loads((out / "evaluation.json").read_text())["split"] == "20 % held back"
+    # So it does where the Test photos are of classes that it cannot know.
+    with open(table, "a") as more:
+        more.writelines(f"{p},Test{p.parent.name}\n" for p in (photos / "Test").rglob("*.jpg"))
+    done = pomona("run", photos, out, "--input-size", "96", "--labels", table, "--no-report", "--overwrite")
+    assert b"no model was made" not in done.stderr and b"validation does" in done.stderr
+    assert json.loads((out / "evaluation.json").read_text())["split"] == "20 % held back"
+
+
 def test_groups_stay_on_one_side(pomona, results, tmp_path):
     pomona("train", results[0], "-o", tmp_path / "g.onnx", "--groups", r"/(\w+)/\d\d?\.jpg", code=None)
     bad = pomona("train", results[0], "-o", tmp_path / "g2.onnx", "--groups", "nowhere-to-be-found", code=2)

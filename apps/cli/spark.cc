@@ -40,6 +40,8 @@ void print_concluded(const json& concluded) {
     if (const auto held = model.at("held_for_test").get<std::uint64_t>(); held > 0)
       fmt::print("; {} Test photos not looked at", human_count(held));
     fmt::print("\n");
+    if (const auto left = model.at("unlabelled").get<std::uint64_t>(); left > 0)
+      fmt::print("          {} photos have no label: left out\n", human_count(left));
     for (const json& head : model.at("heads")) {
       fmt::print("          {}: {} {:.2f} % right (95 %: {:.2f} to {:.2f}), {} classes\n",
                  head.at("target").get<std::string>(), head.at("classifier").get<std::string>(),

@@ -108,6 +108,8 @@ void print_trained(const TrainingResult& result) {
   if (result.held_for_test > 0)
     fmt::print("; {} Test photos not looked at", human_count(result.held_for_test));
   fmt::print("\n");
+  if (result.unlabelled > 0)
+    fmt::print("          {} photos have no label: left out\n", human_count(result.unlabelled));
   if (result.candidates.size() > result.heads.size()) {
     for (const Candidate& candidate : result.candidates) {
       fmt::print("          {} {:<9} on {:<10}  {:6.2f} %  log loss {:.4f}  {:.1f} s\n",

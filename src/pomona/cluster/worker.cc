@@ -247,7 +247,11 @@ json Worker::featurize(const json& task) {
   workers.end(count);
   workers.join();
   const std::vector<PartRecord> records = parts.finish();
-  if (error) std::rethrow_exception(error);
+  {
+    // Readers may still be at work, and fail.
+    const std::lock_guard lock(mutex);
+    if (error) std::rethrow_exception(error);
+  }
 
   auto stages = workers.stages();
   stages["write"] = parts.seconds();
@@ -331,6 +335,7 @@ json Worker::conclude() {
     out["model"] = {{"file", result.trained->path},
                     {"photos", result.trained->trained_on},
                     {"held_for_test", result.trained->held_for_test},
+                    {"unlabelled", result.trained->unlabelled},
                     {"validated_by", result.trained->validated_by},
                     {"heads", heads}};
   }

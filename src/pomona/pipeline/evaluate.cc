@@ -7,6 +7,7 @@
 
 #include "pomona/base/cpu.h"
 #include "pomona/base/error.h"
+#include "pomona/base/text.h"
 #include "pomona/model/fingerprint.h"
 #include "pomona/pipeline/predict.h"
 
@@ -126,6 +127,12 @@ Evaluation evaluate(const EvaluationOptions& options, const Hooks& hooks, std::s
   }
   result.split = keep_split(data, options.split);
   result.rejected = data.rejected;
+  for (std::size_t row = 0; row < data.n; ++row) result.unlabelled += !data.labelled(row);
+  if (result.unlabelled == data.n && data.n > 0 && result.split != "all") {
+    throw Error(ErrorCode::kUsage,
+                "none of the " + human_count(data.n) + " " + result.split + " photos of " + data.source +
+                    " has a label: label some, or name another split (--split Training, Validation or all)");
+  }
   const std::vector<Prediction> predictions = data.schema.vector_column == "components"
                                                   ? predictor.predict_components(data.x, data.n)
                                                   : predictor.predict(data.x, data.n);
@@ -171,6 +178,7 @@ nlohmann::json to_json(const Evaluation& evaluation) {
   nlohmann::json json = all.empty() ? nlohmann::json::object() : all.front();
   json["split"] = evaluation.split;
   json["rejected"] = evaluation.rejected;
+  json["unlabelled"] = evaluation.unlabelled;
   json["unknown"] = evaluation.unknown;
   if (evaluation.components) add_to_json(*evaluation.components, json);
   if (all.size() > 1) json["targets"] = std::move(all);

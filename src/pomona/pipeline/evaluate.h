@@ -50,7 +50,8 @@ struct Evaluation {
   std::vector<TargetEvaluation> targets;
   std::string split;  // "Test", or "all"
   std::uint64_t rejected = 0;
-  double unknown = 0;  // share of photos taken for unknown
+  std::uint64_t unlabelled = 0;  // photos of the split that no label tells of; not in the metrics
+  double unknown = 0;            // share of photos taken for unknown
   std::optional<ComponentsNeeded> components;
 };
 

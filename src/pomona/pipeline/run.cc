@@ -23,44 +23,50 @@ void train_and_judge(const RunOptions& options, const std::optional<Network>& ne
   train_options.threads = options.featurize.threads;
   train_options.invocation = options.featurize.invocation;
   train_options.loaded = network;
+  StageClock clock;
+  nlohmann::json steps = nlohmann::json::array();
+  const auto step = [&](const char* stage) {
+    double seconds = 0;
+    clock.lap(seconds);
+    steps.push_back({{"stage", stage}, {"seconds", seconds}});
+  };
   try {
-    StageClock clock;
-    nlohmann::json steps = nlohmann::json::array();
-    const auto step = [&](const char* stage) {
-      double seconds = 0;
-      clock.lap(seconds);
-      steps.push_back({{"stage", stage}, {"seconds", seconds}});
-    };
     result.trained = train(train_options, hooks, stop);
-    step("train");
-    const Store dest = Store::open(options.dest);
-    if (result.trained->held_for_test == 0) {
-      nlohmann::json judged = validation_json(*result.trained, train_options.data, train_options.seed,
-                                              train_options.threads, hooks, stop);
-      step("evaluate");
-      judged["steps"] = std::move(steps);
-      judged["format_version"] = kDatasetFormat;
-      dest.write("evaluation.json", judged.dump(2) + "\n");
-      return;
-    }
+  } catch (const Error& error) {
+    const bool no_labels = error.code() == ErrorCode::kUsage || error.code() == ErrorCode::kFormat ||
+                           error.code() == ErrorCode::kUnavailable;
+    if (!no_labels) throw;
+    if (hooks.note) hooks.note(std::string("no model was made: ") + error.what());
+    return;
+  }
+  step("train");
+  nlohmann::json judged;
+  if (result.trained->held_for_test > 0) {
     EvaluationOptions evaluation_options;
     evaluation_options.model = train_options.output;
     evaluation_options.data = train_options.data;
     evaluation_options.components_needed = true;
     evaluation_options.seed = train_options.seed;
     evaluation_options.threads = train_options.threads;
-    result.evaluation = evaluate(evaluation_options, hooks, stop);
-    step("evaluate");
-    nlohmann::json judged = to_json(*result.evaluation);
-    judged["steps"] = std::move(steps);
-    judged["format_version"] = kDatasetFormat;
-    dest.write("evaluation.json", judged.dump(2) + "\n");
-  } catch (const Error& error) {
-    const bool no_labels = error.code() == ErrorCode::kUsage || error.code() == ErrorCode::kFormat ||
-                           error.code() == ErrorCode::kUnavailable;
-    if (!no_labels) throw;
-    if (hooks.note) hooks.note(std::string("no model was made: ") + error.what());
+    try {
+      result.evaluation = evaluate(evaluation_options, hooks, stop);
+      judged = to_json(*result.evaluation);
+    } catch (const Error& error) {
+      // Test photos of other classes, or without a label for one of the targets.
+      if (error.code() != ErrorCode::kFormat) throw;
+      if (hooks.note)
+        hooks.note(std::string("the Test photos cannot judge the model, so validation does: ") +
+                   error.what());
+    }
   }
+  if (judged.is_null()) {
+    judged = validation_json(*result.trained, train_options.data, train_options.seed, train_options.threads,
+                             hooks, stop);
+  }
+  step("evaluate");
+  judged["steps"] = std::move(steps);
+  judged["format_version"] = kDatasetFormat;
+  Store::open(options.dest).write("evaluation.json", judged.dump(2) + "\n");
 }
 
 }  // namespace

@@ -478,6 +478,7 @@ nlohmann::json TrainJob::record(const TrainingResult& result) const {
           {"augmented", result.augmented},
           {"augment", options_.augment.value_or("")},
           {"held_for_test", result.held_for_test},
+          {"unlabelled", result.unlabelled},
           {"validated_by", result.validated_by},
           {"seed", options_.seed},
           {"class_weight", options_.balanced ? "balanced" : "none"},
@@ -492,9 +493,7 @@ nlohmann::json TrainJob::record(const TrainingResult& result) const {
 nlohmann::json TrainJob::seen() const {
   std::vector<ContentHash> hashes;
   for (std::size_t row = 0; row < originals_; ++row) {
-    const bool labelled =
-        std::ranges::any_of(data_.targets, [&](const TargetLabels& t) { return t.y[row] >= 0; });
-    if (labelled && data_.splits[row] != "Test") hashes.push_back(data_.hashes[row]);
+    if (data_.labelled(row) && data_.splits[row] != "Test") hashes.push_back(data_.hashes[row]);
   }
   return SeenPhotos::of(hashes).to_json();
 }
@@ -506,7 +505,11 @@ TrainedModel TrainJob::run(LabelledVectors data, const Network& network) {
   originals_ = data_.n;
   augment();
   reduce();
-  for (std::size_t row = 0; row < originals_; ++row) result_.held_for_test += data_.splits[row] == "Test";
+  for (std::size_t row = 0; row < originals_; ++row) {
+    const bool labelled = data_.labelled(row);
+    result_.unlabelled += !labelled;
+    result_.held_for_test += labelled && data_.splits[row] == "Test";
+  }
 
   ModelFile model;
   model.name = std::filesystem::path(options_.output).stem().string();

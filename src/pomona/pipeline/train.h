@@ -70,7 +70,8 @@ struct TrainingResult {
   std::string path;                 // of the model file
   std::uint64_t trained_on = 0;     // photos
   std::uint64_t augmented = 0;      // photos made from them besides
-  std::uint64_t held_for_test = 0;  // photos of a Test split, not looked at
+  std::uint64_t held_for_test = 0;  // labelled photos of a Test split, not looked at
+  std::uint64_t unlabelled = 0;     // photos of any split that no label tells of: left out
   std::string validated_by;         // "20 % held back", "5 folds", "the Validation split"
   std::vector<HeadReport> heads;    // one per target
   std::vector<Candidate> candidates;

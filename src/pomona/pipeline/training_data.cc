@@ -383,6 +383,10 @@ void drop_repeated(LabelledVectors& data, const Hooks& hooks) {
 
 }  // namespace
 
+bool LabelledVectors::labelled(std::size_t row) const {
+  return std::ranges::any_of(targets, [&](const TargetLabels& target) { return target.y[row] >= 0; });
+}
+
 LabelledVectors load_labelled_vectors(const LabelledVectorsOptions& options, const Hooks& hooks,
                                       std::stop_token stop) {
   std::vector<std::string> names = {options.source};

@@ -48,6 +48,8 @@ struct LabelledVectors {
   std::vector<int> origins;          // n: which source the photo came from, 0 being the first
   std::vector<UsedContributions> contributions;
   std::shared_ptr<const ScratchFolder> scratch;  // where contributed photos in `paths` lie
+
+  bool labelled(std::size_t row) const;  // for one target or more
 };
 
 struct LabelledVectorsOptions {

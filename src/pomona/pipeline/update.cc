@@ -227,6 +227,7 @@ HeldOut UpdateJob::hold_out_photos(LabelledVectors& data) const {
   for (std::size_t row = 0; row < data.n; ++row) {
     if (!held[row]) continue;
     data.splits[row] = "Test";
+    if (!data.labelled(row)) continue;
     out.rows.push_back(row);
     out.seen.push_back(seen(row));
     out.x.insert(out.x.end(), data.x.begin() + static_cast<std::ptrdiff_t>(row * d),
