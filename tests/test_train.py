@@ -120,6 +120,30 @@ def test_a_table_that_lacks_photos(pomona, photos, results, tmp_path):
     assert json.loads((out / "evaluation.json").read_text())["split"] == "20 % held back"
 
 
+def test_evaluate_says_of_which_photos_its_shares_are(pomona, photos, results, tmp_path):
+    model = results[0] / "model.onnx"
+    strange = tmp_path / "strange"
+    shutil.copytree(photos / "Test", strange)
+    random = np.random.default_rng(3)
+    for name in ("Apple", "Durian"):  # noise: of a class the model knows, and of one it does not
+        (strange / name).mkdir(exist_ok=True)
+        for i in range(6):
+            noise = random.integers(0, 256, (64, 64, 3)).astype(np.uint8)
+            Image.fromarray(noise).save(strange / name / f"noise{i}.png")
+    printed = pomona("evaluate", model, strange).stdout.decode()
+    figures = json.loads(pomona("evaluate", model, strange, "--json", "-q").stdout)
+    counts = [figures[f"{word}_photos"] for word in ("confident", "unsure", "unknown")]
+    assert sum(counts) == figures["photos"] == 36 and figures["foreign"] == 6
+    assert figures["unknown_photos"] >= 6 and figures["foreign_unknown"] == 6
+    assert figures["unknown"] == pytest.approx((figures["unknown_photos"] + 6) / 42)
+    summary = printed.split("\n\n")[0].splitlines()
+    shares = [line.split()[:4] for line in summary if line.split()[0] in ("confident", "unsure", "unknown")]
+    assert [(word, int(count)) for word, count, _, _ in shares] == list(zip(("confident", "unsure", "unknown"), counts))
+    assert sum(float(share) for _, _, share, _ in shares) == pytest.approx(100, abs=0.2)
+    assert any("not counted: 6 of classes the model does not know, 6 unknown" in line for line in summary)
+    assert all(len(line) <= 80 for line in summary)
+
+
 def test_groups_stay_on_one_side(pomona, results, tmp_path):
     pomona("train", results[0], "-o", tmp_path / "g.onnx", "--groups", r"/(\w+)/\d\d?\.jpg", code=None)
     bad = pomona("train", results[0], "-o", tmp_path / "g2.onnx", "--groups", "nowhere-to-be-found", code=2)

@@ -58,12 +58,22 @@ void print_evaluation(const Evaluation& evaluation, bool per_class) {
                100 * m.accuracy.high);
     fmt::print("          top 3 {:.2f} %, balanced {:.2f} %, macro F1 {:.4f}, log loss {:.4f}\n",
                100 * m.top3.value, 100 * m.balanced_accuracy, m.macro_f1, m.log_loss);
-    fmt::print("          confident on {:.1f} %, {:.2f} % of those right; unknown {:.1f} %\n",
-               100 * target.confident, 100 * target.confident_precision, 100 * evaluation.unknown);
+    const auto line = [&](const char* word, std::uint64_t photos, const std::string& meaning) {
+      fmt::print("          {:<9} {:>9} {:5.1f} %  {}\n", word, human_count(photos),
+                 100 * static_cast<double>(photos) / static_cast<double>(m.photos), meaning);
+    };
+    line("confident", target.confident_photos,
+         target.confident_photos == 0
+             ? "probability at or above the threshold"
+             : fmt::format("{:.2f} % of these are right", 100 * target.confident_precision));
+    line("unsure", target.unsure_photos, "probability below the threshold");
+    line("unknown", target.unknown_photos, "unlike training, so never confident");
     if (target.foreign > 0) {
-      fmt::print("          {} photos of classes the model does not know are not counted\n",
-                 human_count(target.foreign));
+      fmt::print("          not counted: {} of classes the model does not know, {} unknown\n",
+                 human_count(target.foreign), human_count(target.foreign_unknown));
     }
+    if (evaluation.unlabelled > 0)
+      fmt::print("          not counted: {} without a label\n", human_count(evaluation.unlabelled));
     if (!per_class) continue;
     fmt::print("\n{:<32} {:>9} {:>9} {:>9} {:>8}\n", "CLASS", "PRECISION", "RECALL", "F1", "PHOTOS");
     for (const ClassMetrics& one : m.classes) {

@@ -78,20 +78,23 @@ TargetEvaluation evaluate_target(std::size_t t, const Target& target, const Targ
   }
   std::vector<int> truth;
   std::vector<float> probabilities;
-  std::uint64_t confident = 0;
   std::uint64_t confident_right = 0;
   for (std::size_t i = 0; i < data.n; ++i) {
     if (labels.y[i] < 0) continue;
     const int right = known[static_cast<std::size_t>(labels.y[i])];
     if (right < 0) {
       ++result.foreign;
+      result.foreign_unknown += predictions[i].unknown;
       continue;
     }
     const TargetAnswer& answer = predictions[i].targets[t];
     truth.push_back(right);
     probabilities.insert(probabilities.end(), predictions[i].probabilities[t].begin(),
                          predictions[i].probabilities[t].end());
-    if (answer.confident) ++confident, confident_right += answer.best == right;
+    ++(predictions[i].unknown ? result.unknown_photos
+       : answer.confident     ? result.confident_photos
+                              : result.unsure_photos);
+    if (answer.confident) confident_right += answer.best == right;
     if (answer.best != right) {
       result.mistakes.push_back({data.paths[i], target.classifier.labels[static_cast<std::size_t>(right)],
                                  target.classifier.labels[static_cast<std::size_t>(answer.best)],
@@ -103,9 +106,10 @@ TargetEvaluation evaluate_target(std::size_t t, const Target& target, const Targ
                 "no photo of " + data.source + " has a class that the model knows for '" + target.name + "'");
   }
   result.metrics = measure(truth, probabilities, target.classifier.labels);
-  result.confident = static_cast<double>(confident) / static_cast<double>(truth.size());
+  const auto confident = static_cast<double>(result.confident_photos);
+  result.confident = confident / static_cast<double>(truth.size());
   result.confident_precision =
-      confident == 0 ? 0 : static_cast<double>(confident_right) / static_cast<double>(confident);
+      result.confident_photos == 0 ? 0 : static_cast<double>(confident_right) / confident;
   std::ranges::stable_sort(result.mistakes, std::greater{}, &Mistake::probability);
   result.mistakes_total = result.mistakes.size();
   if (result.mistakes.size() > most_mistakes) result.mistakes.resize(most_mistakes);
@@ -162,9 +166,13 @@ nlohmann::json to_json(const Evaluation& evaluation) {
     nlohmann::json one = to_json(target.metrics);
     one["target"] = target.target;
     one["classifier"] = target.classifier;
+    one["confident_photos"] = target.confident_photos;
+    one["unsure_photos"] = target.unsure_photos;
+    one["unknown_photos"] = target.unknown_photos;
     one["confident"] = target.confident;
     one["confident_precision"] = target.confident_precision;
     one["foreign"] = target.foreign;
+    one["foreign_unknown"] = target.foreign_unknown;
     one["mistakes_total"] = target.mistakes_total;
     one["mistakes"] = nlohmann::json::array();
     for (const Mistake& mistake : target.mistakes) {

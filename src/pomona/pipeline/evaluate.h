@@ -39,11 +39,16 @@ struct TargetEvaluation {
   std::string target;
   std::string classifier;  // logistic, ...
   Metrics metrics;
-  double confident = 0;            // share of photos answered with confidence
-  double confident_precision = 0;  // share of those that are right
-  std::vector<Mistake> mistakes;   // the most confident first
+  // Each photo of the metrics is one of three. A photo that is unknown is never confident.
+  std::uint64_t confident_photos = 0;  // probability at or above the head's threshold
+  std::uint64_t unsure_photos = 0;     // below it
+  std::uint64_t unknown_photos = 0;    // unlike all photos of training
+  double confident = 0;                // share of photos answered with confidence
+  double confident_precision = 0;      // share of those that are right
+  std::vector<Mistake> mistakes;       // the most confident first
   std::uint64_t mistakes_total = 0;
-  std::uint64_t foreign = 0;  // photos of classes the model does not know; not in the metrics
+  std::uint64_t foreign = 0;          // photos of classes the model does not know; not in the metrics
+  std::uint64_t foreign_unknown = 0;  // of those, how many are taken for unknown
 };
 
 struct Evaluation {
