@@ -33,7 +33,7 @@ void add_network_flags(CLI::App& app, NetworkFlags& flags) {
   app.add_option("--pool", flags.pool, "auto | avg | max | none")->capture_default_str()->group("Network");
   app.add_option("--input-size", flags.input_size, "Pixels, both sides; default: the network's own")
       ->group("Network");
-  app.add_option("--precision", flags.precision, "auto | f32 | bf16")
+  app.add_option("--precision", flags.precision, "auto | f32 | bf16 | int8 (a quantized network in integers)")
       ->capture_default_str()
       ->group("Network");
   app.add_option("--resize", flags.resize, "bicubic | bilinear | nearest")->group("Network");

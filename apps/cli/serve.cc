@@ -237,7 +237,7 @@ void add_serve(CLI::App& app, Action& action) {
       ->capture_default_str()
       ->check(CLI::Range(0.0, 1000.0))
       ->group(engine);
-  verb->add_option("--precision", flags->precision, "auto (as in training, where this CPU can) | f32 | bf16")
+  verb->add_option("--precision", flags->precision, "auto (as in training, where this CPU can) | f32 | bf16 | int8")
       ->capture_default_str()
       ->group(engine);
   verb->add_option("--jpeg-scale", flags->jpeg_scale,

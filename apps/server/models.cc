@@ -8,7 +8,6 @@
 #include <chrono>
 #include <filesystem>
 
-#include "pomona/base/cpu.h"
 #include "pomona/base/error.h"
 #include "pomona/pipeline/predict.h"
 
@@ -25,8 +24,7 @@ ModelPointer load(const std::string& name, const std::string& source, const Mode
   network.compile_cache = options.compile_cache;
   network.precision = options.precision;
   if (options.precision == Precision::kAuto) {
-    const bool bf16 = trained.precision == "bf16" && cpu_features().bf16();
-    network.precision = bf16 ? Precision::kBf16 : Precision::kF32;
+    network.precision = precision_like(trained.precision);
   }
   network.batch = 1;
   Network single = load_network(predictor.model(), network);

@@ -25,7 +25,7 @@ class Featurizer:
     Args:
         model: a name of the registry (``pomona models list``) or a path (.onnx, .xml, .tflite, SavedModel folder).
         input_size: pixels, both sides; None = what the network was made for.
-        precision: "auto" (bf16 where the CPU has it), "f32" or "bf16".
+        precision: "auto" (int8 for networks that are quantized for it, bf16 where the CPU has it), "f32", "bf16" or "int8".
         layer: "penultimate", or the name of a tensor or node to cut at.
         pool: "auto", "avg", "max" or "none".
         preprocess: "tf", "caffe", "torch", "lite" or a JSON file; needed for a bare path, else the network's own.
@@ -46,7 +46,7 @@ class Featurizer:
         self,
         model: str | os.PathLike[str] = "efficientnet-lite0",
         input_size: int | None = None,
-        precision: Literal["auto", "f32", "bf16"] = "auto",
+        precision: Literal["auto", "f32", "bf16", "int8"] = "auto",
         layer: str = "penultimate",
         pool: Literal["auto", "avg", "max", "none"] = "auto",
         preprocess: str | os.PathLike[str] | None = None,

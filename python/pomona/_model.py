@@ -80,7 +80,7 @@ class Target:
 class Model:
     """A model file with its network open; made by load_model(). Thread-safe. Pickling keeps the path."""
 
-    def __init__(self, path: str | os.PathLike[str], precision: Literal["auto", "f32", "bf16"] = "auto",
+    def __init__(self, path: str | os.PathLike[str], precision: Literal["auto", "f32", "bf16", "int8"] = "auto",
                  threads: int = 0, batch: int = 8, compile_cache: bool = True) -> None:
         if threads < 0 or not 1 <= batch <= 1024:
             raise ValueError("threads must be 0 or more and batch between 1 and 1024")
@@ -197,13 +197,13 @@ class Model:
         return Prediction(found, unknown, distance)
 
 
-def load_model(path: str | os.PathLike[str], precision: Literal["auto", "f32", "bf16"] = "auto", threads: int = 0,
+def load_model(path: str | os.PathLike[str], precision: Literal["auto", "f32", "bf16", "int8"] = "auto", threads: int = 0,
                batch: int = 8, compile_cache: bool = True) -> Model:
     """Opens a model file of ``pomona train`` or ``pomona run``, from a path or URI.
 
     Args:
         path: model.onnx; s3://, gs://, abfs:// and hdfs:// too.
-        precision: "auto" = as the model was trained, where this CPU can; "f32"; "bf16".
+        precision: "auto" = as the model was trained, where this CPU can; "f32"; "bf16"; "int8".
         threads: 0 = as many as this process may use.
         batch: photos per inference.
         compile_cache: keep the compiled network on disk.

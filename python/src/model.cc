@@ -16,7 +16,6 @@
 #include "interruptible.h"
 #include "matrix.h"
 #include "photos.h"
-#include "pomona/base/cpu.h"
 #include "pomona/base/error.h"
 #include "pomona/modelfile/predictor.h"
 #include "pomona/pipeline/featurize_batch.h"
@@ -52,10 +51,7 @@ std::shared_ptr<Model> open_model(const std::string& uri, const std::string& pre
     options.compile_cache = compile_cache;
     options.precision = parse_precision(precision);
     // As the model was trained, where this CPU can.
-    if (options.precision == Precision::kAuto) {
-      options.precision =
-          trained.precision == "bf16" && cpu_features().bf16() ? Precision::kBf16 : Precision::kF32;
-    }
+    if (options.precision == Precision::kAuto) options.precision = precision_like(trained.precision);
     auto featurizer = std::make_shared<BatchFeaturizer>(load_network(predictor.model(), options), threads);
     auto warning = require_same(featurizer->network().fingerprint(), "this process", trained,
                                 "the model's training", false);

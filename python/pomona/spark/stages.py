@@ -91,8 +91,8 @@ class HasVectors(Params):
 class HasEngine(Params):
     """precision, batch and threads."""
 
-    precision = Param(Params._dummy(), "precision", "'auto' (bf16 where the CPU has it), 'f32' or 'bf16'",
-                      one_of("auto", "f32", "bf16"))
+    precision = Param(Params._dummy(), "precision", "'auto', 'f32', 'bf16' or 'int8': see Featurizer",
+                      one_of("auto", "f32", "bf16", "int8"))
     batch = Param(Params._dummy(), "batch", "photos per inference; changes no result", TypeConverters.toInt)
     threads = Param(Params._dummy(), "threads", "threads per task; 0 = spark.task.cpus", TypeConverters.toInt)
 

@@ -36,9 +36,9 @@ Fingerprint fingerprint_from_json(const json& object) {
                 "not a fingerprint: it must hold `identity` (fields) and `precision` (text)");
   }
   Fingerprint fingerprint{object["identity"], object["precision"].get<std::string>()};
-  if (fingerprint.precision != "f32" && fingerprint.precision != "bf16") {
-    throw Error(ErrorCode::kFormat,
-                "not a fingerprint: `precision` is `" + fingerprint.precision + "`, neither f32 nor bf16");
+  if (fingerprint.precision != "f32" && fingerprint.precision != "bf16" && fingerprint.precision != "int8") {
+    throw Error(ErrorCode::kFormat, "not a fingerprint: `precision` is `" + fingerprint.precision +
+                                        "`, neither f32 nor bf16 nor int8");
   }
   if (object.contains("identity_hash") && object["identity_hash"] != fingerprint.identity_hash()) {
     throw Error(ErrorCode::kFormat,

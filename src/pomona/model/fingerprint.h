@@ -10,7 +10,7 @@ namespace pomona {
 
 // What makes two feature vectors comparable; stands in every dataset, PCA and model file.
 // Identity: network bytes, layer, pool, input size, resize kernel, fit, EXIF and JPEG-scale policy,
-// preprocessing. Precision: f32 or bf16, as resolved on the machine, never "auto".
+// preprocessing. Precision: f32, bf16 or int8, as resolved on the machine, never "auto".
 struct Fingerprint {
   nlohmann::json identity;  // the fields, spelled out, so that a mismatch can be explained
   std::string precision;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <new>
+#include <semaphore>
 #include <utility>
 
 #include <openvino/core/model.hpp>
@@ -13,9 +14,11 @@
 #include <openvino/runtime/properties.hpp>
 #include <openvino/runtime/tensor.hpp>
 
+#include "pomona/base/aligned.h"
 #include "pomona/base/cpu.h"
 #include "pomona/base/error.h"
 #include "pomona/base/paths.h"
+#include "pomona/int8/integer_network.h"
 #include "pomona/model/compiled_cache.h"
 #include "pomona/model/embedded.h"
 #include "pomona/model/graph_cut.h"
@@ -28,26 +31,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t kAlignment =
-    64;  // a cache line and an AVX-512 register; OpenVINO uses it without a copy
 constexpr int kLargestBatch = 1024;
-
-template <typename T>
-struct Free {
-  void operator()(T* memory) const { std::free(memory); }
-};
-
-template <typename T>
-using Aligned = std::unique_ptr<T[], Free<T>>;
-
-template <typename T>
-Aligned<T> allocate(std::size_t count) {
-  const std::size_t bytes = (count * sizeof(T) + kAlignment - 1) / kAlignment * kAlignment;
-  T* memory = static_cast<T*>(std::aligned_alloc(kAlignment, bytes));
-  if (memory == nullptr) throw std::bad_alloc();
-  std::fill_n(memory, count, T{});
-  return Aligned<T>(memory);
-}
 
 // What --model means: a card of the registry, or a file with the preprocessing given beside it.
 struct Source {
@@ -116,6 +100,7 @@ void check(const NetworkOptions& options) {
   }
 }
 
+// Of what OpenVINO computes.
 Precision resolve_precision(Precision asked) {
   const bool bf16 = cpu_features().bf16();
   if (asked == Precision::kBf16 && !bf16) {
@@ -124,6 +109,24 @@ Precision resolve_precision(Precision asked) {
   }
   if (asked == Precision::kAuto) return bf16 ? Precision::kBf16 : Precision::kF32;
   return asked;
+}
+
+// The network in integers where it is made for that, this CPU can and nothing else was asked for. Throws
+// Error{kUnavailable} where just that was asked for.
+std::optional<IntegerNetwork> integers_of(const onnx::ModelProto& network, const std::string& tensor,
+                                          Pool pool, const PreprocessSpec& spec, Precision asked) {
+  if (asked != Precision::kAuto && asked != Precision::kInt8) return std::nullopt;
+  std::string why = "this CPU (" + cpu_features().name + ") has no AVX-512 with VNNI";
+  if (IntegerNetwork::runs_here()) {
+    auto made = IntegerNetwork::make(network, tensor, pool == Pool::kAvg, spec);
+    if (made) return *std::move(made);
+    why = made.error();
+  }
+  if (asked == Precision::kAuto) return std::nullopt;
+  throw Error(ErrorCode::kUnavailable,
+              "it cannot be computed in integers: " + why +
+                  ". Give --precision auto, or a network that `pomona models quantize` made "
+                  "of MobileNet V1, V2 or EfficientNet-Lite");
 }
 
 nlohmann::json identity(const std::string& sha256, const CutNetwork& cut, const PreprocessSpec& spec) {
@@ -170,7 +173,9 @@ Precision parse_precision(std::string_view name) {
   if (name == "auto") return Precision::kAuto;
   if (name == "f32") return Precision::kF32;
   if (name == "bf16") return Precision::kBf16;
-  throw Error(ErrorCode::kUsage, "unknown precision `" + std::string(name) + "`: give auto, f32 or bf16");
+  if (name == "int8") return Precision::kInt8;
+  throw Error(ErrorCode::kUsage,
+              "unknown precision `" + std::string(name) + "`: give auto, f32, bf16 or int8");
 }
 
 Pool parse_pool(std::string_view name) {
@@ -189,8 +194,15 @@ std::string_view to_string(Precision precision) {
       return "f32";
     case Precision::kBf16:
       return "bf16";
+    case Precision::kInt8:
+      return "int8";
   }
   return "unknown";
+}
+
+Precision precision_like(std::string_view trained) {
+  if (trained == "int8" && IntegerNetwork::runs_here()) return Precision::kInt8;
+  return trained == "bf16" && cpu_features().bf16() ? Precision::kBf16 : Precision::kF32;
 }
 
 std::string_view to_string(Pool pool) {
@@ -216,16 +228,20 @@ struct Network::Impl {
   int batch = 0;
   int streams = 0;
   MapLayout map = MapLayout::kFlat;
+  std::optional<IntegerNetwork> integers;  // computes it, or OpenVINO does
   ov::Core core;
   ov::CompiledModel compiled;
+  // Lanes of `integers` that may compute at once; OpenVINO counts its own.
+  mutable std::optional<std::counting_semaphore<>> turns;
 
   // Takes over what the cut gave and compiles.
   void finish(const CutNetwork& cut, PreprocessSpec resolved, Precision precision,
-              const NetworkOptions& options);
+              const NetworkOptions& options, std::optional<IntegerNetwork> made);
+  void compute_in_integers(IntegerNetwork made);
 };
 
 struct InferLane::Impl {
-  std::shared_ptr<const void> network;  // the compiled network and its Core outlive the request
+  std::shared_ptr<const void> network;  // what is computed with outlives the lane
   std::string name;
   std::size_t photo_bytes = 0;
   std::size_t dimension = 0;
@@ -233,6 +249,10 @@ struct InferLane::Impl {
   Aligned<std::uint8_t> pixels;
   Aligned<float> features;
   ov::InferRequest request;
+  // Instead of the request.
+  const IntegerNetwork* integers = nullptr;
+  std::counting_semaphore<>* turns = nullptr;
+  std::optional<IntegerNetwork::Scratch> scratch;
 };
 
 namespace {
@@ -247,6 +267,12 @@ PreprocessSpec resolved_spec(const CutNetwork& cut, PreprocessSpec spec) {
     spec.bgr = false;
   }
   return spec;
+}
+
+void check_identity(const nlohmann::json& stated, const CutNetwork& cut, const PreprocessSpec& spec) {
+  if (identity(stated.value("network_sha256", ""), cut, spec) != stated) {
+    throw Error(ErrorCode::kFormat, "its fingerprint does not fit its network: the file was changed");
+  }
 }
 
 // Turns what went wrong on the way to a compiled network into an Error that names its file.
@@ -268,13 +294,22 @@ void naming(const std::string& file, const Body& body) {
 }  // namespace
 
 void Network::Impl::finish(const CutNetwork& cut, PreprocessSpec resolved, Precision precision,
-                           const NetworkOptions& options) {
+                           const NetworkOptions& options, std::optional<IntegerNetwork> made) {
   spec = std::move(resolved);
   map = cut.map;
   dimension = cut.dimension;
   batch = cut.batch;
   streams = options.streams > 0 ? options.streams : cpu_budget();
-  compiled = compile(core, cut.model, precision, streams, options.compile_cache);
+  if (made) {
+    compute_in_integers(*std::move(made));
+  } else {
+    compiled = compile(core, cut.model, precision, streams, options.compile_cache);
+  }
+}
+
+void Network::Impl::compute_in_integers(IntegerNetwork made) {
+  integers = std::move(made);
+  turns.emplace(streams);
 }
 
 Network::Network(std::shared_ptr<const Impl> impl) : impl_(std::move(impl)) {}
@@ -282,7 +317,6 @@ Network::Network(std::shared_ptr<const Impl> impl) : impl_(std::move(impl)) {}
 Network Network::load_embedded(const onnx::ModelProto& parsed, const NetworkOptions& options,
                                const std::string& file_sha256) {
   check(options);
-  const Precision precision = resolve_precision(options.precision);
   auto impl = std::make_shared<Impl>();
   naming(options.model, [&] {
     const EmbeddedNetwork embedded = embedded_network(parsed);
@@ -295,10 +329,25 @@ Network Network::load_embedded(const onnx::ModelProto& parsed, const NetworkOpti
     }
     impl->name = embedded.name;
     impl->file = options.model;
-    impl->fingerprint = {embedded.fingerprint.identity, std::string(to_string(precision))};
     impl->batch =
         options.batch > 0 ? options.batch : batch_for(embedded.preprocess.width, embedded.preprocess.height);
     impl->streams = options.streams > 0 ? options.streams : cpu_budget();
+    const nlohmann::json& stated = embedded.fingerprint.identity;
+    const Pool pool = parse_pool(stated.at("pool").get<std::string>());
+    if (auto integers = integers_of(parsed, embedded.cut, pool, embedded.preprocess, options.precision)) {
+      impl->spec = embedded.preprocess;
+      impl->map = integers->flat() ? MapLayout::kFlat : MapLayout::kChannelsFirst;
+      impl->dimension = integers->dimension();
+      impl->fingerprint = {stated, std::string(to_string(Precision::kInt8))};
+      impl->compute_in_integers(*std::move(integers));
+      CutNetwork cut;
+      cut.layer = stated.value("layer", "");
+      cut.pool = pool;
+      check_identity(stated, cut, impl->spec);
+      return;
+    }
+    const Precision precision = resolve_precision(options.precision);
+    impl->fingerprint = {stated, std::string(to_string(precision))};
     const bool keep = options.compile_cache && !file_sha256.empty();
     std::string key;
     if (keep) {
@@ -318,23 +367,19 @@ Network Network::load_embedded(const onnx::ModelProto& parsed, const NetworkOpti
     }
     CutOptions cut_options;
     cut_options.layer = embedded.cut;
-    cut_options.pool = parse_pool(embedded.fingerprint.identity.at("pool").get<std::string>());
+    cut_options.pool = pool;
     cut_options.batch = options.batch;
     cut_options.width = embedded.preprocess.width;
     cut_options.height = embedded.preprocess.height;
-    const CutNetwork cut =
+    CutNetwork cut =
         cut_network(read_subgraph(impl->core, parsed, embedded.cut), cut_options, embedded.preprocess);
     const PreprocessSpec spec = resolved_spec(cut, embedded.preprocess);
-    const nlohmann::json& stated = embedded.fingerprint.identity;
-    nlohmann::json fields = identity(stated.value("network_sha256", ""), cut, spec);
-    fields["layer"] = stated.value("layer", "");  // the tensor may have got another name in the file
-    if (fields != stated) {
-      throw Error(ErrorCode::kFormat, "its fingerprint does not fit its network: the file was changed");
-    }
+    cut.layer = stated.value("layer", "");  // the tensor may have got another name in the file
+    check_identity(stated, cut, spec);
     // Two caches of the same would only fill the disk.
     NetworkOptions own = options;
     own.compile_cache = options.compile_cache && !keep;
-    impl->finish(cut, spec, precision, own);
+    impl->finish(cut, spec, precision, own, std::nullopt);
     if (keep) {
       save_compiled(key, impl->compiled,
                     {{"preprocess", to_json(spec)}, {"map", static_cast<int>(impl->map)}});
@@ -351,7 +396,6 @@ Network Network::load(const NetworkOptions& options) {
     if (is_embedded(*parsed)) return load_embedded(*parsed, options);
   }
   Source source = resolve(options);
-  const Precision precision = resolve_precision(options.precision);
   auto impl = std::make_shared<Impl>();
   naming(source.file.string(), [&] {
     const NetworkFormat format = network_format(source.file);
@@ -371,8 +415,17 @@ Network Network::load(const NetworkOptions& options) {
     PreprocessSpec spec = resolved_spec(cut, source.spec);
     impl->name = source.name;
     impl->file = source.file;
+    Precision precision = Precision::kInt8;
+    std::optional<IntegerNetwork> integers;
+    if (format == NetworkFormat::kOnnx) {
+      const OnnxModel parsed = load_onnx(source.file);
+      integers = integers_of(*parsed, cut.layer, cut.pool, spec, options.precision);
+    } else if (options.precision == Precision::kInt8) {
+      throw Error(ErrorCode::kUnavailable, "it cannot be computed in integers: only ONNX files can");
+    }
+    if (!integers) precision = resolve_precision(options.precision);
     impl->fingerprint = {identity(network_sha256(source.file), cut, spec), std::string(to_string(precision))};
-    impl->finish(cut, std::move(spec), precision, options);
+    impl->finish(cut, std::move(spec), precision, options, std::move(integers));
   });
   return Network(std::move(impl));
 }
@@ -413,8 +466,14 @@ InferLane Network::make_lane() const {
   lane->dimension = static_cast<std::size_t>(impl_->dimension);
   lane->batch = static_cast<std::size_t>(impl_->batch);
   try {
-    lane->pixels = allocate<std::uint8_t>(lane->batch * lane->photo_bytes);
-    lane->features = allocate<float>(lane->batch * lane->dimension);
+    lane->pixels = allocate_aligned<std::uint8_t>(lane->batch * lane->photo_bytes);
+    lane->features = allocate_aligned<float>(lane->batch * lane->dimension);
+    if (impl_->integers) {
+      lane->integers = &*impl_->integers;
+      lane->turns = &*impl_->turns;
+      lane->scratch = impl_->integers->make_scratch(impl_->batch);
+      return InferLane(std::move(lane));
+    }
     // Creating a request does not change what the compiled network computes; OpenVINO only forgot the const.
     ov::CompiledModel compiled = impl_->compiled;
     lane->request = compiled.create_infer_request();
@@ -439,10 +498,18 @@ std::span<std::uint8_t> InferLane::pixels(int slot) {
 }
 
 void InferLane::infer() {
+  Impl& own = *impl_;
+  if (own.integers != nullptr) {
+    own.turns->acquire();
+    own.integers->infer({own.pixels.get(), own.batch * own.photo_bytes}, static_cast<int>(own.batch),
+                        *own.scratch, {own.features.get(), own.batch * own.dimension});
+    own.turns->release();
+    return;
+  }
   try {
-    impl_->request.infer();
+    own.request.infer();
   } catch (const std::exception& error) {
-    throw Error(ErrorCode::kInternal, impl_->name + ": inference failed: " + openvino_reason(error));
+    throw Error(ErrorCode::kInternal, own.name + ": inference failed: " + openvino_reason(error));
   }
 }
 

@@ -18,7 +18,9 @@ class ModelProto;
 
 namespace pomona {
 
-enum class Precision : std::uint8_t { kAuto, kF32, kBf16 };
+// kInt8: a quantized network of the MobileNet kind as IntegerNetwork computes it, the rest in 16 bits of
+// fixed point.
+enum class Precision : std::uint8_t { kAuto, kF32, kBf16, kInt8 };
 enum class Pool : std::uint8_t {
   kAuto,  // average where the layer's output has height and width, none where it is flat
   kAvg,
@@ -36,6 +38,8 @@ enum class MapLayout : std::uint8_t {
 Precision parse_precision(std::string_view name);  // Throws Error{kUsage} that lists the names.
 Pool parse_pool(std::string_view name);
 std::string_view to_string(Precision precision);
+// As a fingerprint's precision says, where this CPU can; else f32.
+Precision precision_like(std::string_view trained);
 std::string_view to_string(Pool pool);
 
 struct NetworkOptions {
@@ -45,10 +49,11 @@ struct NetworkOptions {
   std::optional<std::string> preprocess;  // mode or JSON file; needed for a bare path, else the card's
   std::string layer = "penultimate";      // or the name of a tensor or node
   Pool pool = Pool::kAuto;
-  std::optional<int> input_size;           // pixels, both sides; none = the card's
-  Precision precision = Precision::kAuto;  // auto = bf16 where the CPU has it
-  std::optional<Kernel> kernel;            // none = the card's (bicubic)
-  std::optional<Fit> fit;                  // none = squash
+  std::optional<int> input_size;  // pixels, both sides; none = the card's
+  // auto = int8 where the network is quantized for it and the CPU can, else bf16 where the CPU can, else f32.
+  Precision precision = Precision::kAuto;
+  std::optional<Kernel> kernel;  // none = the card's (bicubic)
+  std::optional<Fit> fit;        // none = squash
   bool exif_orientation = true;
   JpegScale jpeg_scale = JpegScale::kAuto;
   int batch = 0;              // photos per inference, static, a partial batch is padded; 0 = by input size
@@ -68,8 +73,8 @@ class InferLane {
   std::span<std::uint8_t> pixels(int slot);
 
   // Runs the network over the whole (static) batch and returns when it is done. The arithmetic is
-  // single-threaded, on one of the network's `streams` threads, so that lanes in any number keep no more than
-  // `streams` cores busy and any thread may call. Throws Error{kInternal} where OpenVINO fails.
+  // single-threaded and at most `streams` lanes compute at once, so that lanes in any number keep no more
+  // than `streams` cores busy; any thread may call. Throws Error{kInternal} where OpenVINO fails.
   void infer();
 
   // The vector of photo `slot` after infer(): d floats, valid until the next infer().
@@ -83,7 +88,8 @@ class InferLane {
 };
 
 // A pretrained network made into a featurizer: head cut off, normalization folded in, u8 NHWC RGB input,
-// static batch, compiled by OpenVINO for this CPU. Copies share the compiled network. Thread-safe.
+// static batch, computed in integers where it is made for that, else compiled by OpenVINO for this CPU.
+// Copies share what is computed with. Thread-safe.
 class Network {
  public:
   // Reads, cuts, compiles. Throws Error{kNotFound | kFormat | kUsage | kUnavailable}.

@@ -25,7 +25,7 @@ namespace {
 using std::chrono::steady_clock;
 
 constexpr std::size_t kBlockRows = 16;  // answers that come together: small, so that the first come soon
-constexpr std::size_t kBatch = 8;  // fewer photos a worker: a smaller batch
+constexpr std::size_t kBatch = 8;       // fewer photos a worker: a smaller batch
 
 std::string shown_path(const std::string& path) {
   return escape_path(path);
@@ -91,8 +91,7 @@ class PredictJob {
     network.precision = options_.precision;
     const Fingerprint& trained = predictor_->model().backbone.fingerprint;
     if (options_.precision == Precision::kAuto) {
-      const bool bf16 = trained.precision == "bf16" && cpu_features().bf16();
-      network.precision = bf16 ? Precision::kBf16 : Precision::kF32;
+      network.precision = precision_like(trained.precision);
     }
     network_.emplace(load_network(predictor_->model(), network));
     const auto warning =
@@ -184,7 +183,7 @@ class PredictJob {
     }
     feed_->close();
     threads.clear();
-    if (error_) std::rethrow_exception(error_);
+    throw_error();
     if (stop_.stop_requested()) throw Error(ErrorCode::kCancelled, "stopped before all photos were answered");
     result_.stages["read"] = feed_->read_seconds();
   }
@@ -275,6 +274,12 @@ class PredictJob {
     }
   }
 
+  void throw_error() {
+    // Readers may still be at work, and fail.
+    const std::lock_guard lock(mutex_);
+    if (error_) std::rethrow_exception(error_);
+  }
+
   void fail(std::exception_ptr error) {
     {
       const std::lock_guard lock(mutex_);
@@ -296,12 +301,13 @@ class PredictJob {
   int workers_ = 1;
   PhotoReader reader_;
   std::unique_ptr<BlockAssembler> assembler_;
-  std::unique_ptr<PhotoFeed> feed_;
   double next_progress_ = 0;
 
   std::mutex mutex_;  // guards what follows
   std::exception_ptr error_;
   PredictResult result_;  // counts: whoever delivers, one at a time; stages: under the mutex
+
+  std::unique_ptr<PhotoFeed> feed_;  // last: its threads use the others
 };
 
 }  // namespace

@@ -46,8 +46,7 @@ Network open_network(const SimilarOptions& options, const DatasetReader& dataset
   } else if (!run.contains("network")) {
     network.model = run.value("model", network.model);
   }
-  network.precision = parse_precision(theirs.precision);
-  if (network.precision == Precision::kBf16 && !cpu_features().bf16()) network.precision = Precision::kF32;
+  network.precision = precision_like(theirs.precision);
   network.batch = 1;
   network.streams = 1;
   Network loaded = Network::load(network);

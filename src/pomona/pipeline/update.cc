@@ -105,8 +105,7 @@ void UpdateJob::open_old() {
   NetworkOptions network;
   network.model = options_.model;
   network.streams = training_.threads > 0 ? training_.threads : cpu_budget();
-  const bool bf16 = model.backbone.fingerprint.precision == "bf16" && cpu_features().bf16();
-  network.precision = bf16 ? Precision::kBf16 : Precision::kF32;
+  network.precision = precision_like(model.backbone.fingerprint.precision);
   network_ = load_network(model, network);
 }
 
