@@ -4,6 +4,7 @@
 #include <fmt/core.h>
 
 #include <CLI/CLI.hpp>
+#include <cstring>
 #include <filesystem>
 
 #include "common.h"
@@ -97,6 +98,15 @@ int run_on_spark(const EngineFlags& flags, const cluster::Job& job, double max_r
   if (!flags.archives.empty()) text["archives"] = flags.archives;
   write_file_atomically(order, text.dump());
   const int code = run_python("pomona.spark.launch", {order.string()}, context.stop);
+  // Nobody asked for it: the kernel where memory ran out, a batch system, somebody's kill. It said nothing.
+  if (code > 128 && code != 130 && !context.stop.stop_requested()) {
+    throw Error(
+        ErrorCode::kUnavailable,
+        fmt::format("the job's driver (python -m pomona.spark.launch, for {}) was ended by signal {} ({}), "
+                    "by somebody or for want of memory. Finished parts are kept: run again with --resume.",
+                    job.kind == "reduce" ? job.reduce->dest : job.features, code - 128,
+                    strsignal(code - 128)));
+  }
   if (code != 0) return code;
 
   const json result = json::parse(read_file(answer));

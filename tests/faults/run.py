@@ -11,8 +11,10 @@ import collections
 import fnmatch
 import pathlib
 import random
+import signal
 import sys
 import time
+import traceback
 
 sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent), str(pathlib.Path(__file__).resolve().parents[1]),
                 str(pathlib.Path(__file__).resolve().parents[1] / "stores"),
@@ -48,6 +50,7 @@ def main():
     if options.list or not names:
         print("\n".join(names or ["no such fault"]))
         return 0 if names else 2
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was started is ended, the folder removed
     bench = Bench(folder=options.folder)
     counts, broken, skipped = collections.Counter(), [], {}
     begin = time.monotonic()
@@ -68,6 +71,10 @@ def main():
                 counts[name, "skipped"] += 1
             except Violation as violation:
                 said, verdict = str(violation), "BROKEN"
+                counts[name, "BROKEN"] += 1
+                broken.append((number, name, said))
+            except Exception:  # the harness itself: the series goes on
+                said, verdict = traceback.format_exc(), "BROKEN"
                 counts[name, "BROKEN"] += 1
                 broken.append((number, name, said))
             print(f"{number:4}  {verdict:7} {time.monotonic() - started:5.1f} s  {name:24} {said}", flush=True)

@@ -7,6 +7,7 @@ import pytest
 import faults
 import invariants
 from bench import Unavailable, Violation
+from faults_local import tells
 
 SEED = 2026
 QUICK = ["kill.run", "kill.resume", "kill.overwrite", "kill.update", "kill.reduce", "sigterm.run", "full.run",
@@ -27,9 +28,20 @@ def test_quick(bench, name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", REST)
+@pytest.mark.parametrize("name", [*REST, "spark.driver"])
 def test_all(bench, name):
     inject(bench, name)
+
+
+def test_a_killed_driver_of_spark_is_told(bench):
+    """Python, killed without a word (as the kernel does where memory runs out): no bare exit code."""
+    bench.clear()
+    python = bench.place / "python"
+    python.write_text("#!/bin/sh\nkill -KILL $$\n")
+    python.chmod(0o755)
+    done = bench.run("featurize", bench.photos(), bench.place / "results", *bench.small(), "--engine", "spark",
+                     env={"POMONA_PYTHON": python}, code=1)
+    tells(done, "signal 9.*memory", str(bench.place / "results"))
 
 
 def test_the_checks_find_what_they_are_for(bench):

@@ -2,8 +2,8 @@
 """A proxy before an object store, for tests and benchmarks: adds latency to every request, breaks some, counts all.
 
 As a program (its own process, so that it does not share a core with whoever measures):
-    python store_proxy.py HOST:PORT
-prints its own port, then reads one JSON object a line from standard input and answers each with one:
+    python store_proxy.py HOST:PORT [ADDRESS]
+listens at ADDRESS (127.0.0.1), prints its own port, then reads one JSON object a line from standard input and answers each with one:
     {"latency": 0.05}            seconds added to every request before it is passed on
     {"faults": [FAULT, ...]}     see below; replaces those before
     {"reset": true}              forgets what was counted
@@ -199,9 +199,9 @@ def parse(block):
     return headers
 
 
-async def main(host, port):
+async def main(host, port, address="127.0.0.1"):
     proxy = Proxy(host, port)
-    server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0, limit=LIMIT, backlog=512)
+    server = await asyncio.start_server(proxy.serve, address, 0, limit=LIMIT, backlog=512)
     print(server.sockets[0].getsockname()[1], flush=True)
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
@@ -230,10 +230,10 @@ async def main(host, port):
 class ProxyProcess:
     """The program above, for who imports this file."""
 
-    def __init__(self, process):
+    def __init__(self, process, host):
         self.process = process
         self.port = int(process.stdout.readline())
-        self.address = f"127.0.0.1:{self.port}"
+        self.address = f"{host}:{self.port}"
         self.url = f"http://{self.address}"
 
     def tell(self, **change):
@@ -253,12 +253,12 @@ def cpu_seconds(pid):
 
 
 @contextlib.contextmanager
-def proxy_before(address):
-    """A proxy in a process of its own before "host:port" or "http://host:port"."""
-    process = subprocess.Popen([sys.executable, __file__, address.removeprefix("http://")], text=True,
+def proxy_before(address, host="127.0.0.1"):
+    """A proxy in a process of its own before "host:port" or "http://host:port". `host`: the address it listens at."""
+    process = subprocess.Popen([sys.executable, __file__, address.removeprefix("http://"), host], text=True,
                                stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
-        yield ProxyProcess(process)
+        yield ProxyProcess(process, host)
     finally:
         process.stdin.close()
         try:
@@ -270,4 +270,4 @@ def proxy_before(address):
 
 if __name__ == "__main__":
     place, _, number = sys.argv[1].rpartition(":")
-    asyncio.run(main(place, int(number)))
+    asyncio.run(main(place, int(number), *sys.argv[2:]))
