@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Injects faults, one per run, and checks from outside that nothing is lost, twice or falsely called done.
 
-    tests/faults/run.py --runs 100 --seed 7        a line per run, a table at the end; exit 1 where something broke
-    tests/faults/run.py --seed 7 --first 41 --runs 1    run 41 of that series again
-    tests/faults/run.py --only 'kill.*' --runs 20       some faults; --list names them
+    .venv/bin/python tests/faults/run.py --runs 100 --seed 7     a line per run, a table; exit 1 where something broke
+    .venv/bin/python tests/faults/run.py --seed 7 --first 41 --runs 1     run 41 of that series again
+    .venv/bin/python tests/faults/run.py --only 'kill.*' --runs 20        some faults; --list names them
 """
 import argparse
 import collections
@@ -91,7 +91,9 @@ def main():
         for name, why in sorted(skipped.items()):
             print(f"skipped {name}: {why}")
         for number, name, _ in broken:
-            print(f"again: tests/faults/run.py --seed {options.seed} --first {number} --runs 1   # {name}")
+            only = "" if options.only == "*" else f" --only '{options.only}'"
+            print(f"again: .venv/bin/python tests/faults/run.py{only}{' --spark' if options.spark else ''} "
+                  f"--seed {options.seed} --first {number} --runs 1   # {name}")
         return 1 if broken else 0
     finally:
         if not (broken and options.keep):
