@@ -323,16 +323,13 @@ POMONA_VNNI void project(const std::uint8_t* in, std::size_t stride, int pixels,
   }
   switch (panels.columns - column) {
     case 3:
-      run_panel<8, 3, false>(in, stride, pixels, panels, column, sink);
-      break;
+      return run_panel<8, 3, false>(in, stride, pixels, panels, column, sink);
     case 2:
-      run_panel<2 * kRows, 2, false>(in, stride, pixels, panels, column, sink);
-      break;
+      return run_panel<2 * kRows, 2, false>(in, stride, pixels, panels, column, sink);
     case 1:
-      run_panel<2 * kRows, 1, false>(in, stride, pixels, panels, column, sink);
-      break;
+      return run_panel<2 * kRows, 1, false>(in, stride, pixels, panels, column, sink);
     default:
-      break;
+      return;
   }
 }
 
@@ -341,8 +338,16 @@ void average(const std::uint8_t* in, std::size_t stride, int pixels, const Panel
   for (; column + 4 <= panels.columns; column += 4) {
     average_panel<4>(in, stride, pixels, panels, column, out + column * kColumns);
   }
-  for (; column < panels.columns; ++column) {
-    average_panel<1>(in, stride, pixels, panels, column, out + column * kColumns);
+  float* rest = out + column * kColumns;
+  switch (panels.columns - column) {
+    case 3:
+      return average_panel<3>(in, stride, pixels, panels, column, rest);
+    case 2:
+      return average_panel<2>(in, stride, pixels, panels, column, rest);
+    case 1:
+      return average_panel<1>(in, stride, pixels, panels, column, rest);
+    default:
+      return;
   }
 }
 

@@ -59,7 +59,8 @@ class Graph {
     std::vector<const onnx::NodeProto*> found;
     if (const auto at = readers_.find(tensor); at != readers_.end()) {
       for (const auto* node : at->second) {
-        const bool first = node->input(0) == tensor || node->op_type() == "Add";  // not as weights or the like
+        const bool first =
+            node->input(0) == tensor || node->op_type() == "Add";  // not as weights or the like
         if (node->op_type() == type && node->domain().empty() && first) found.push_back(node);
       }
     }

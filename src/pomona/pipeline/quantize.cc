@@ -216,10 +216,15 @@ QuantizeResult quantize(const QuantizeOptions& options, const Hooks& hooks, std:
   own.preprocess.reset();
   own.layer = "penultimate";
   std::vector<std::pair<std::string, Network>> ways = {{"f32", exact}};
-  ways.emplace_back("int8 and f32", Network::load(at_precision(own, Precision::kF32)));
-  if (cpu_features().bf16()) {
-    ways.emplace_back("bf16", Network::load(at_precision(options.network, Precision::kBf16)));
-    ways.emplace_back("int8 and bf16", Network::load(at_precision(own, Precision::kBf16)));
+  const bool bf16 = cpu_features().bf16();
+  if (bf16) ways.emplace_back("bf16", Network::load(at_precision(options.network, Precision::kBf16)));
+  // What the name means from now on, and where that is not integers alone, what else there is.
+  const Network made = Network::load(at_precision(own, Precision::kAuto));
+  if (made.fingerprint().precision == to_string(Precision::kInt8)) {
+    ways.emplace_back("int8", made);
+  } else {
+    ways.emplace_back("int8 and f32", Network::load(at_precision(own, Precision::kF32)));
+    if (bf16) ways.emplace_back("int8 and bf16", made);
   }
   const std::vector<float> reference = features_of(exact, comparison);
   std::vector<std::vector<double>> rates(ways.size());

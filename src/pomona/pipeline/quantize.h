@@ -24,7 +24,7 @@ struct QuantizeOptions {
 
 // One way to run the network, on photos the ranges were not chosen by.
 struct PrecisionFigures {
-  std::string name;              // f32, bf16, int8
+  std::string name;              // f32, bf16, int8 (integers throughout), or int8 and what the rest is in
   double photos_per_second = 0;  // inference alone, on all streams
   double least_cosine = 1;       // of its vectors to those in f32
   double median_cosine = 1;
