@@ -20,7 +20,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 HOUR = 3600
 # Bytes an input may have at most, megabytes the process may take, and seconds an input may take.
 LIMITS = {"http": (16 << 10, 1024, 15), "routes": (64 << 10, 2048, 15), "names": (8 << 10, 1024, 10),
-          "model_file": (64 << 10, 2048, 15), "onnx_graph": (64 << 10, 1024, 10)}
+          "model_file": (64 << 10, 2048, 15), "onnx_graph": (64 << 10, 1024, 10), "mobile_chain": (64 << 10, 1024, 10)}
 USUAL = (64 << 10, 1536, 10)
 MOST_AT_ONCE = 512  # megabytes of one allocation
 # An xz file may ask for that much, and libarchive knows no option to lower it.

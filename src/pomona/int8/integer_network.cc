@@ -83,6 +83,10 @@ int in_planes(int column, int lane) {
   return column / 2 * kLanes + channel_of_lane(column % 2 * kColumns + lane);
 }
 
+float limited(float most) {
+  return most < kSix ? std::max(most, kLeastLimit) : kSix;
+}
+
 // What the channels of a map can reach after ReLU6, whatever the photo; the fixed point counts kOne for it.
 std::vector<float> limits(const Pointwise& one) {
   std::vector<float> result;
@@ -93,7 +97,7 @@ std::vector<float> limits(const Pointwise& one) {
       const auto level = static_cast<float>(row[input] > 0 ? 255 - one.zero : -one.zero);
       most += one.scale[static_cast<std::size_t>(output)] * static_cast<float>(row[input]) * level;
     }
-    result.push_back(std::clamp(most, kLeastLimit, kSix));
+    result.push_back(limited(most));
   }
   return result;
 }
@@ -173,7 +177,7 @@ WideStem pack(const Stem& stem, const PreprocessSpec& spec) {
       // A pixel that is not there counts nothing.
       most += std::max({weight * (255 * kPixelUnit - shift), weight * -shift, 0.0F});
     }
-    wide.limits.push_back(std::clamp(most, kLeastLimit, kSix));
+    wide.limits.push_back(limited(most));
   }
   // As fine as 16-bit weights and 32-bit sums allow.
   std::vector<float> fine(static_cast<std::size_t>(stem.channels), 1);
@@ -234,8 +238,11 @@ Taps pack(const Depthwise& one, const std::vector<float>& limits) {
     const float unit =
         std::max({limit * above, limit * below, std::abs(bias), kSix, one.step / kFinest * kOne}) /
         static_cast<float>(kOne - kMargin);
+    // A step below the one that fits makes a factor beyond 16 bits; so do weights beyond all measure.
+    if (!(unit / one.step * 32768 <= kOne)) {
+      throw Refused{"a depthwise convolution's weights are too large for 16 bits"};
+    }
     const long factor = std::lround(unit / one.step * 32768);
-    if (factor > kOne) throw Refused{"a depthwise convolution's weights are too large for 16 bits"};
     const std::size_t lane = size_of(channel / kLanes, kLanes) + static_cast<std::size_t>(channel % kLanes);
     taps.bias[lane] = static_cast<std::int16_t>(std::lround(bias / unit));
     taps.factor[lane] = static_cast<std::int16_t>(factor);

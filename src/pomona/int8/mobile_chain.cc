@@ -272,6 +272,9 @@ std::pair<Pointwise, std::string> pointwise(const Graph& graph, const Bytes& fro
   }
   one.scale = graph.floats(weights->input(1), out);
   for (float& scale : one.scale) scale *= from.step;
+  if (!std::ranges::all_of(one.scale, [](float scale) { return std::isfinite(scale); })) {
+    refuse(weights->name() + " has an unusual scale");
+  }
   one.bias = bias_of(graph, node, one.out);
   return {std::move(one), node.output(0)};
 }
