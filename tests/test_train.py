@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from engine_support import make_network, small
+
 COLOURS = {"Apple": (200, 30, 40), "Lemon": (240, 220, 40), "Plum": (90, 30, 120)}
 
 
@@ -142,6 +144,25 @@ def test_evaluate_says_of_which_photos_its_shares_are(pomona, photos, results, t
     assert sum(float(share) for _, _, share, _ in shares) == pytest.approx(100, abs=0.2)
     assert any("not counted: 6 of classes the model does not know, 6 unknown" in line for line in summary)
     assert all(len(line) <= 80 for line in summary)
+
+
+def test_a_dataset_whose_network_moved(pomona, photos, tmp_path):
+    network = make_network(tmp_path / "net.onnx")
+    pomona("featurize", photos, tmp_path / "features", *small(network))
+    moved = tmp_path / "elsewhere" / "net.onnx"
+    moved.parent.mkdir()
+    network.rename(moved)
+    (tmp_path / "features").rename(tmp_path / "moved")
+    lost = pomona("train", tmp_path / "moved", "-o", tmp_path / "m.onnx", code=1).stderr.decode()
+    assert str(network) in lost and "--model" in lost
+    pomona("train", tmp_path / "moved", "-o", tmp_path / "m.onnx", "--model", moved)
+    # Photos beside the dataset are made into vectors by the same network.
+    pomona("train", tmp_path / "moved", photos, "-o", tmp_path / "m.onnx", "--model", moved, "--overwrite")
+    other = make_network(tmp_path / "other.onnx", seed=4)
+    refused = pomona("train", tmp_path / "moved", "-o", tmp_path / "x.onnx", "--model", other, code=1).stderr.decode()
+    assert "not made the same way" in refused and str(other) in refused and not (tmp_path / "x.onnx").exists()
+    refused = pomona("train", tmp_path / "moved", "-o", tmp_path / "x.onnx", "--model", moved, "--input-size", "48", code=1)
+    assert b"48" in refused.stderr and b"32" in refused.stderr
 
 
 def test_groups_stay_on_one_side(pomona, results, tmp_path):

@@ -8,12 +8,14 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "classifier_flags.h"
 #include "common.h"
 #include "pomona/base/error.h"
 #include "pomona/base/text.h"
+#include "pomona/pipeline/network_record.h"
 #include "pomona/pipeline/update.h"
 #include "terminal.h"
 
@@ -195,6 +197,20 @@ std::set<std::string> typed_settings(const CLI::App& verb) {
   return own;
 }
 
+// What was typed about the network of a dataset, which is otherwise as its record says.
+nlohmann::json typed_network(const CLI::App& verb, const NetworkOptions& options) {
+  static constexpr std::pair<const char*, const char*> kFlags[] = {
+      {"--model", "model"}, {"--preprocess", "preprocess"}, {"--layer", "layer"},
+      {"--pool", "pool"},   {"--input-size", "input_size"}, {"--resize", "resize"},
+      {"--fit", "fit"}};
+  const nlohmann::json all = to_json(options);
+  nlohmann::json typed = nlohmann::json::object();
+  for (const auto& [flag, key] : kFlags) {
+    if (verb.count(flag) > 0) typed[key] = all.at(key);
+  }
+  return typed;
+}
+
 int update(const Flags& flags, const TrainingOptions& training, const CLI::App& verb,
            const Context& context) {
   for (const char* flag :
@@ -261,6 +277,7 @@ void add_train(CLI::App& app, Action& action) {
       options.data.further.assign(flags->sources.begin() + 1, flags->sources.end());
       options.data.labels = flags->labels;
       options.data.featurize.network = network_options(flags->network);
+      options.data.network_asked = typed_network(*verb, options.data.featurize.network);
       options.data.featurize.threads = flags->threads;
       options.output = flags->output;
       options.overwrite = flags->overwrite;

@@ -10,7 +10,8 @@ namespace {
 
 std::string absolute_where_a_file(const std::string& name) {
   std::error_code error;
-  return std::filesystem::exists(name, error) ? std::filesystem::absolute(name).lexically_normal().string() : name;
+  return std::filesystem::exists(name, error) ? std::filesystem::absolute(name).lexically_normal().string()
+                                              : name;
 }
 
 }  // namespace
@@ -46,6 +47,14 @@ NetworkOptions network_options_from_json(const nlohmann::json& json) {
   } catch (const nlohmann::json::exception& error) {
     throw Error(ErrorCode::kFormat, std::string("the record of the network is damaged: ") + error.what());
   }
+}
+
+NetworkOptions network_of_run(const nlohmann::json& run, const nlohmann::json& asked) {
+  nlohmann::json record = run.at("network");
+  if (asked.is_object() && record.is_object()) record.update(asked);
+  NetworkOptions options = network_options_from_json(record);
+  options.precision = parse_precision(run.at("fingerprint").value("precision", "auto"));
+  return options;
 }
 
 }  // namespace pomona

@@ -583,10 +583,15 @@ TrainingResult train(const TrainingOptions& options, const Hooks& hooks, std::st
   }
   const auto open_network = [&] {
     if (options.loaded) return *options.loaded;
-    NetworkOptions network_options = network_options_from_json(data.run["network"]);
-    network_options.precision = parse_precision(data.run["fingerprint"].value("precision", "auto"));
+    NetworkOptions network_options = network_of_run(data.run, options.data.network_asked);
     network_options.streams = options.threads > 0 ? options.threads : cpu_budget();
-    return Network::load(network_options);
+    try {
+      return Network::load(network_options);
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::kNotFound) throw;
+      throw Error(error.code(), std::string(error.what()) + ". " + data.source +
+                                    " was made with it: --model names where it is now.");
+    }
   };
   const Network network = open_network();
   require_same(network.fingerprint(), network.file().string(), fingerprint_from_json(data.run["fingerprint"]),

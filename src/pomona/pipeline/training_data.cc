@@ -405,8 +405,7 @@ LabelledVectors load_labelled_vectors(const LabelledVectorsOptions& options, con
     if (kinds[s] != SourceKind::kDataset && kinds[s] != SourceKind::kResults) continue;
     const nlohmann::json run = DatasetReader::open(features(s)).run();
     if (!run.is_object() || !run.contains("network") || !run.contains("fingerprint")) continue;
-    featurize_options.network = network_options_from_json(run["network"]);
-    featurize_options.network.precision = parse_precision(run["fingerprint"].value("precision", "auto"));
+    featurize_options.network = network_of_run(run, options.network_asked);
     break;
   }
 

@@ -65,6 +65,7 @@ struct LabelledVectorsOptions {
                                       // with the same value (first capture, else the match) belong together
   FeaturizeOptions featurize;  // how photos become vectors, where a source holds photos; where others are
                                // datasets, the network that made the first of these does it instead
+  nlohmann::json network_asked = {};  // what was asked for of that network: see network_of_run()
 };
 
 // Reads everything into memory: n x d floats and the paths. Contributions bring labels of their own, whatever
