@@ -4,6 +4,7 @@
 
     spark_over_original  photos/s of `pomona featurize --engine spark`, against Spark + iterator pandas UDF + Keras
     spark_over_local     the same, against the local engine; the session's start stated apart
+    int8_...             both with the network that `pomona models quantize` makes of it
     executors            photos/s on a standalone cluster of one and of two executors of one core
     pca_over_mllib       seconds of Spark MLlib's PCA over seconds of ours in Spark, 100,000 x 1,280 from Parquet. MLlib
                          is stopped after --limit seconds; what is then printed is a lower bound: `> figure`
@@ -87,28 +88,42 @@ def photos_of(work, count):
     return folder
 
 
+def quantized(options, work, photos):
+    """The same network in 8-bit integers."""
+    home = work / "home"
+    file = home / "models" / "quantized" / "quantized.onnx"
+    if not file.exists():
+        run([POMONA, "models", "quantize", options.model, photos, "--preprocess", "tf", "--input-size", "224", "--name",
+             "quantized", "-q"], env={**os.environ, "POMONA_HOME": str(home)})
+    return file
+
+
 def bench_featurize(options, work):
     photos = photos_of(work, options.photos)
-    words = [POMONA, "featurize", photos]
-    flags = [*network_words(options.model), "-q", "--limit", options.photos]
-    seconds = {}
-    for name, more, env in (("local", [], None), ("spark", spark_words("local[2]"), spark_env())):
-        dest = work / f"features-{name}"
-        shutil.rmtree(dest, ignore_errors=True)
-        began = time.time()
-        run([*words, dest, *flags, *more], env=env)
-        whole = time.time() - began
-        found = record(dest)
-        seconds[name] = found["seconds"]
-        say(f"{name}_photos_per_second", found["counts"]["written"] / found["seconds"], "photos/s",
-            f"{found['counts']['written']} photos, MobileNetV2 224, {found['seconds']:.1f} s; with the start {whole:.1f} s")
-        if name == "spark":
-            say("spark_session_start", whole - found["seconds"], "s")
-            for step in ("prepare", "list", "featurize", "publish"):
-                spans = [s for s in found["timeline"] if s["stage"] == step and s["lane"] == "driver"]
-                if spans:
-                    say(f"spark_stage_{step}", sum(s["end"] - s["begin"] for s in spans), "s")
-    say("spark_over_local", seconds["local"] / seconds["spark"])
+    spark_seconds = {}
+    for mark, model in (("", options.model), ("int8_", quantized(options, work, photos))):
+        words = [POMONA, "featurize", photos]
+        flags = [*network_words(model), "-q", "--limit", options.photos]
+        seconds = {}
+        for name, more, env in (("local", [], None), ("spark", spark_words("local[2]"), spark_env())):
+            dest = work / f"features-{name}"
+            shutil.rmtree(dest, ignore_errors=True)
+            began = time.time()
+            run([*words, dest, *flags, *more], env=env)
+            whole = time.time() - began
+            found = record(dest)
+            seconds[name] = found["seconds"]
+            say(f"{mark}{name}_photos_per_second", found["counts"]["written"] / found["seconds"], "photos/s",
+                f"{found['counts']['written']} photos, MobileNetV2 224 in {found['fingerprint']['precision']}, "
+                f"{found['seconds']:.1f} s; with the start {whole:.1f} s")
+            if name == "spark":
+                say(f"{mark}spark_session_start", whole - found["seconds"], "s")
+                for step in ("prepare", "list", "featurize", "publish"):
+                    spans = [s for s in found["timeline"] if s["stage"] == step and s["lane"] == "driver"]
+                    if spans:
+                        say(f"{mark}spark_stage_{step}", sum(s["end"] - s["begin"] for s in spans), "s")
+        say(f"{mark}spark_over_local", seconds["local"] / seconds["spark"])
+        spark_seconds[mark] = seconds["spark"]
 
     few, many = 128, options.original  # the first time warms imports, workers and the JVM up, and is not counted
     done = run([SPARK, SPARK_JOBS / "original.py", photos, work / "original", keras_site(), "--counts", f"{few},{few},{many}"],
@@ -116,7 +131,8 @@ def bench_featurize(options, work):
     _, short, long = json.loads(done.stdout.strip().splitlines()[-1])["seconds"]
     rate = (many - few) / (long - short)
     say("original_photos_per_second", rate, "photos/s", f"{many} photos in {long:.1f} s, less {few} in {short:.1f} s")
-    say("spark_over_original", options.photos / seconds["spark"] / rate)
+    for mark, seconds in spark_seconds.items():
+        say(f"{mark}spark_over_original", options.photos / seconds / rate)
 
 
 def bench_executors(options, work):

@@ -2,6 +2,7 @@
 """`pomona models quantize` as a whole program: the default network in 8-bit integers, from the photos to a prediction."""
 import json
 import os
+import pathlib
 import subprocess
 
 import numpy as np
@@ -50,21 +51,28 @@ def test_it_says_what_it_did_and_what_it_costs(world):
     assert said.startswith("efficientnet-lite0-int8\n32 of 49 convolutions in 8-bit integers, ranges chosen by 24 photos")
     table = {line[2:16].strip(): line[16:].split() for line in said.splitlines() if line.startswith("  ") and line[16:].split()}
     assert table["f32"][1:] == ["1.0000", "1.0000"]
-    assert float(table["int8 and f32"][2]) > 0.99, said
+    # A CPU without AVX-512 VNNI leaves the integers to OpenVINO, and the rest in floating point.
+    made = table["int8"] if "int8" in table else table["int8 and f32"]
+    assert float(made[1]) > 0.98 and float(made[2]) > 0.99, said
     assert all(len(line) <= 80 for line in said.splitlines()[:-1])
 
 
-def test_features_are_those_of_onnx_runtime_on_the_same_file(world):
+@pytest.mark.parametrize("precision", ["f32", "int8"])
+def test_features_are_those_of_onnx_runtime_on_the_same_file(world, precision):
     ort = pytest.importorskip("onnxruntime")
     Image = pytest.importorskip("PIL.Image")
     folder, run, _ = world
-    run("run", folder / "photos", folder / "results", "--model", "efficientnet-lite0-int8", "--precision", "f32",
+    if precision == "int8" and "avx512_vnni" not in pathlib.Path("/proc/cpuinfo").read_text():
+        pytest.skip("this CPU has no AVX-512 with VNNI")
+    results = folder / f"results-{precision}"
+    run("run", folder / "photos", results, "--model", "efficientnet-lite0-int8", "--precision", precision,
         "--no-report", "-q", "--seed", 1)
-    mine = vectors(folder / "results")
+    assert json.loads((results / "features" / "_run.json").read_text())["fingerprint"]["precision"] == precision
+    mine = vectors(results)
     file = folder / "home" / "models" / "efficientnet-lite0-int8" / "efficientnet-lite0-int8.onnx"
     assert file.stat().st_size < 0.55 * os.path.getsize(folder / "home" / "models" / "efficientnet-lite0.onnx")
     session = ort.InferenceSession(str(file), providers=["CPUExecutionProvider"])
-    paths = pq.read_table(folder / "results" / "features", columns=["path"]).sort_by("path")["path"].to_pylist()
+    paths = pq.read_table(results / "features", columns=["path"]).sort_by("path")["path"].to_pylist()
     pixels = np.stack([np.asarray(Image.open(path).convert("RGB").resize((96, 96), Image.BICUBIC), np.float32)
                        for path in paths])
     theirs = session.run(["features"], {"input": ((pixels - 127) / 128).transpose(0, 3, 1, 2)})[0]
@@ -75,8 +83,15 @@ def test_features_are_those_of_onnx_runtime_on_the_same_file(world):
 def test_the_model_file_takes_it_along(world):
     folder, run, _ = world
     photo = next((folder / "photos").rglob("*.jpg"))
-    said = json.loads(run("predict", folder / "results" / "model.onnx", photo, "--json").stdout.splitlines()[0])
-    assert photo.parent.name in json.dumps(said)
+    for results in sorted(folder.glob("results-*")):
+        said = json.loads(run("predict", results / "model.onnx", photo, "--json").stdout.splitlines()[0])
+        assert photo.parent.name in json.dumps(said)
+
+
+def test_a_network_in_floating_point_is_not_computed_in_integers(world):
+    folder, run, _ = world
+    said = run("featurize", folder / "photos", folder / "none", "--precision", "int8", code=1).stderr
+    assert "models quantize" in said and not (folder / "none").exists()
 
 
 def test_a_name_that_is_taken_and_photos_that_are_none_are_said_before_the_work(world, tmp_path):

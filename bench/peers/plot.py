@@ -30,7 +30,9 @@ WHAT = {"over_original": "Pomona over the original, cached", "over_handwritten":
         "int8_over_ray": "Pomona, int8, over Ray Data",
         "at_128_int8_over_original": "Pomona, int8, at 128 pixels over the original at 224",
         "resnet50_int8_over_original": "ResNet50: Pomona, int8, over the original",
-        "at_128_over_handwritten": "both at 128: Pomona over Python by hand (Pillow)"}
+        "at_128_over_handwritten": "both at 128: Pomona over Python by hand (Pillow)",
+        "at_128_int8_over_handwritten": "both at 128: Pomona, int8, over Python by hand (Pillow)",
+        "spark_int8_over_original": "Pomona in Spark, int8, over the original"}
 
 
 def is_ours(figure):

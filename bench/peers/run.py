@@ -43,15 +43,17 @@ RATIOS = (("over_original", "ours", "original", 8), ("over_handwritten", "ours",
           ("over_daft", "ours", "daft", 4), ("over_ray", "ours", "ray", 4),
           ("resnet50_over_original", "ours_resnet50", "original_resnet50", 3),
           ("at_128_over_original", "ours_128", "original", 20),
-          ("int8_over_original", "ours_int8", "original", None), ("int8_over_handwritten", "ours_int8", "handwritten", None),
-          ("int8_over_daft", "ours_int8", "daft", None), ("int8_over_ray", "ours_int8", "ray", None),
-          ("at_128_int8_over_original", "ours_128_int8", "original", None),
+          ("int8_over_original", "ours_int8", "original", 8), ("int8_over_handwritten", "ours_int8", "handwritten", 1.6),
+          ("int8_over_daft", "ours_int8", "daft", 4), ("int8_over_ray", "ours_int8", "ray", 4),
+          ("at_128_int8_over_original", "ours_128_int8", "original", 20),
           ("resnet50_int8_over_original", "ours_resnet50_int8", "original_resnet50", None),
           ("over_original_as_written", "ours", "original_as_written", None),
           ("f32_over_original", "ours_f32", "original", None), ("spark_over_original", "ours_spark", "original", None),
           ("vgg16_over_original", "ours_vgg16", "original_vgg16", None),
           ("over_handwritten_cv2", "ours", "handwritten_cv2", None),
-          ("at_128_over_handwritten", "ours_128", "handwritten_128", None))
+          ("at_128_over_handwritten", "ours_128", "handwritten_128", None),
+          ("at_128_int8_over_handwritten", "ours_128_int8", "handwritten_128", None),
+          ("spark_int8_over_original", "ours_spark_int8", "original", None))
 
 
 @dataclasses.dataclass
@@ -101,6 +103,8 @@ def plan(precisions):
     parts |= {
         "ours_int8": Part("Pomona, int8", ours(int8=True), 1_000, ALL, precision="int8"),
         "ours_spark": Part("Pomona in Spark", ours(*SPARK_WORDS), 1_024, ALL, 2, needs=(SPARK,)),
+        "ours_spark_int8": Part("Pomona in Spark, int8", ours(*SPARK_WORDS, int8=True), 1_024, ALL, 2, precision="int8",
+                                needs=(SPARK,)),
         "handwritten": Part("Python by hand: threads, Pillow", script("handwritten.py", "--decoder", "pillow"), 1_000, ALL),
         "handwritten_cv2": Part("Python by hand: threads, OpenCV", script("handwritten.py", "--decoder", "cv2"), 1_000, ALL),
         "daft": Part("Daft", script("daft_chain.py"), 500, 4_000),
@@ -148,8 +152,8 @@ class Bench:
                             "PYTHONPATH": str(HERE)}  # Daft's and Ray's own processes import what the scripts import
         help_text = run([POMONA, "run", "--help"]).stdout
         offered = re.search(r"--precision TEXT\S*\s+([^\n]*)", help_text).group(1)
-        # auto is bf16 where the processor has it, and that line stands first already.
-        self.precisions = [word for word in re.findall(r"\w+", offered.split("(")[0]) if word not in ("auto", "bf16")]
+        # auto is bf16 where the processor has it, and that line stands first already; int8 is another network's.
+        self.precisions = [word for word in re.findall(r"\w+", offered.split("(")[0]) if word not in ("auto", "bf16", "int8")]
         self.parts = plan(self.precisions)
         self.results = {"measurements": [], "versions": {}}
         if options.results.exists():

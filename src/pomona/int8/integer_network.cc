@@ -5,7 +5,6 @@
 #include <array>
 #include <cmath>
 #include <cstring>
-#include <functional>
 #include <limits>
 #include <numeric>
 #include <optional>
@@ -45,9 +44,8 @@ int rounded_up(int value, int multiple) {
 
 // Weights of `bytes` values each, four bytes a step, in panels; `channel(register, lane)` says which output
 // stands where, beyond the last one = nothing.
-template <typename T>
-Panels pack(int outputs, int inputs, int columns, const std::function<int(int, int)>& channel,
-            const std::function<T(int, int)>& weight) {
+template <typename T, typename Channel, typename Weight>
+Panels pack(int outputs, int inputs, int columns, const Channel& channel, const Weight& weight) {
   constexpr int kEach = 4 / sizeof(T);
   Panels panels;
   panels.columns = columns;
