@@ -67,6 +67,7 @@ class FeaturizeJob {
   void watch(const std::stop_token& done);
   void count_ahead(const std::stop_token& done);
   void fail(std::exception_ptr error);
+  void throw_error();  // the first one there was, if there was one
   double elapsed() const { return std::chrono::duration<double>(steady_clock::now() - begin_).count(); }
 
   FeaturizeOptions options_;
@@ -115,6 +116,12 @@ void FeaturizeJob::fail(std::exception_ptr error) {
     if (!error_) error_ = std::move(error);
   }
   stop_.request_stop();
+}
+
+void FeaturizeJob::throw_error() {
+  // Readers and the writer may still be at work, and fail.
+  const std::lock_guard lock(mutex_);
+  if (error_) std::rethrow_exception(error_);
 }
 
 void FeaturizeJob::open() {
@@ -331,7 +338,7 @@ FeaturizeResult FeaturizeJob::run() {
     const std::lock_guard guard(mutex_);
     record_.end("featurize", elapsed());
   }
-  if (error_) std::rethrow_exception(error_);
+  throw_error();
   if (stop_.stop_requested()) {
     throw Error(ErrorCode::kCancelled, "stopped; finished parts are kept in " + dest_->uri() +
                                            ". Run again with --resume to go on.");
@@ -356,7 +363,7 @@ void FeaturizeJob::suggest_size(const FeaturizeResult& result) const {
 FeaturizeResult FeaturizeJob::finish() {
   record_.begin("publish", elapsed());
   const std::vector<PartRecord> records = parts_->finish();
-  if (error_) std::rethrow_exception(error_);
+  throw_error();
   std::map<std::string, double> stages = workers_->stages();
   stages["write"] = parts_->seconds();
   nlohmann::json saved;

@@ -175,7 +175,11 @@ class BatchCall {
   }
 
   std::vector<Outcome<PhotoInfo>> finish() {
-    if (error_) std::rethrow_exception(error_);
+    {
+      // Readers may still be at work, and fail.
+      const std::lock_guard lock(mutex_);
+      if (error_) std::rethrow_exception(error_);
+    }
     if (stop_.stop_requested())
       throw Error(ErrorCode::kCancelled, "stopped before all photos were featurized");
     return std::move(outcomes_);
@@ -194,9 +198,9 @@ class BatchCall {
   std::vector<Outcome<PhotoInfo>> outcomes_;
   std::stop_source stop_;
   std::stop_callback<std::function<void()>> forward_stop_;
-  std::optional<PhotoFeed> feed_;
   std::mutex mutex_;  // guards error_
   std::exception_ptr error_;
+  std::optional<PhotoFeed> feed_;  // last: its threads use the others
 };
 
 }  // namespace
