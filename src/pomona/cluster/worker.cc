@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "pomona/base/error.h"
+#include "pomona/base/json_text.h"
 #include "pomona/cluster/listing_chunk.h"
 #include "pomona/cluster/listing_units.h"
 #include "pomona/cluster/shipment.h"
@@ -88,9 +89,14 @@ struct Worker::Impl {
   const ResumePlan& earlier(const std::string& run_id) {
     if (known_run == run_id) return known;
     known = {};
-    for (const json& record : json::parse(store(job.features).read(temporary(run_id) + "/plan.json"))) {
-      known.parts.push_back(part_from_json(record));
+    const std::string name = temporary(run_id) + "/plan.json";
+    const json plan = parse_json(store(job.features).read(name));
+    if (!plan.is_array()) {
+      throw Error(ErrorCode::kFormat, job.features + "/" + name +
+                                          ", which the driver wrote for its tasks, is damaged: start the job "
+                                          "again with --resume");
     }
+    for (const json& record : plan) known.parts.push_back(part_from_json(record));
     known_run = run_id;
     return known;
   }
