@@ -10,6 +10,7 @@
 
 #include "bindings.h"
 #include "pomona/base/error.h"
+#include "pomona/base/json_text.h"
 #include "pomona/cluster/features_driver.h"
 #include "pomona/cluster/job.h"
 #include "pomona/cluster/listing_units.h"
@@ -27,11 +28,11 @@ namespace {
 using nlohmann::json;
 
 json parse(const std::string& text) {
-  try {
-    return json::parse(text);
-  } catch (const json::exception& error) {
-    throw Error(ErrorCode::kFormat, std::string("this is not JSON: ") + error.what());
-  }
+  json value = parse_json(text);
+  if (value.is_discarded())
+    throw Error(ErrorCode::kFormat,
+                "a record of the job, which its driver wrote, is no JSON: " + text.substr(0, 100));
+  return value;
 }
 
 // Runs `work` without the GIL; what is missing in its JSON is an error of ours.

@@ -11,6 +11,7 @@
 #include "matrix.h"
 #include "pomona/base/cpu.h"
 #include "pomona/base/error.h"
+#include "pomona/base/json_text.h"
 #include "pomona/pipeline/reduce.h"
 #include "pomona/storage/store.h"
 
@@ -123,7 +124,12 @@ void bind_pca(nb::module_& module) {
           nb::sig("def spectrum(self) -> numpy.typing.NDArray[numpy.float64]"))
       .def_prop_rw(
           "record", [](const Pca& self) { return self.record.dump(); },
-          [](Pca& self, const std::string& text) { self.record = nlohmann::json::parse(text); })
+          [](Pca& self, const std::string& text) {
+            nlohmann::json record = parse_json(text);
+            if (record.is_discarded())
+              throw Error(ErrorCode::kFormat, "the record is no JSON, or nests too deeply");
+            self.record = std::move(record);
+          })
       .def("serialize", [](const Pca& self) { return bytes_of(self.serialize()); })
       .def_static(
           "deserialize", [](const nb::bytes& bytes) { return Pca::deserialize(view_of(bytes)); },

@@ -11,6 +11,7 @@
 
 #include "pomona/base/error.h"
 #include "pomona/base/hash.h"
+#include "pomona/base/json_text.h"
 #include "pomona/base/paths.h"
 #include "pomona/edge/pack.h"
 #include "pomona/edge/page_files.h"
@@ -80,7 +81,7 @@ void check_origin(const std::string& server) {
 std::string catalogue_text(const fs::path& file) {
   if (file.empty()) return std::string(find_page_file("catalogue.json")->body);
   std::string text = read_file(file);
-  const json parsed = json::parse(text, nullptr, false);
+  const json parsed = parse_json(text);
   if (!parsed.is_object() || !parsed.contains("classes")) {
     throw Error(ErrorCode::kUsage,
                 file.string() + " is no catalogue: it is not a JSON object with \"classes\"");

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "pomona/base/error.h"
+#include "pomona/base/json_text.h"
 #include "pomona/learn/bytes.h"
 #include "pomona/learn/dense.h"
 #include "pomona/learn/parallel.h"
@@ -126,7 +127,7 @@ std::string Classifier::serialize() const {
 
 Classifier Classifier::deserialize(std::string_view bytes) {
   ByteReader in(bytes, kMagic, kVersion, "classifier");
-  const auto header = nlohmann::json::parse(in.text(), nullptr, false);
+  const auto header = parse_json(in.text());
   const auto number = [&](const char* name) {
     const auto found = header.find(name);
     if (found == header.end() || !found->is_number_integer())

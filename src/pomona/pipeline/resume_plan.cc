@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "pomona/base/error.h"
+#include "pomona/base/json_text.h"
 
 namespace pomona {
 namespace {
@@ -32,7 +33,7 @@ std::string differences(const nlohmann::json& now, const nlohmann::json& then,
 }
 
 nlohmann::json read_run_record(const Store& dest) {
-  auto run = nlohmann::json::parse(dest.read("_run.json"), nullptr, false);
+  auto run = parse_json(dest.read("_run.json"));
   if (!run.is_object()) {
     throw Error(ErrorCode::kFormat, dest.uri() +
                                         "/_run.json is damaged, so it is not known how the dataset was made. "

@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "pomona/base/error.h"
+#include "pomona/base/json_text.h"
 #include "pomona/base/text.h"
 #include "pomona/learn/pca.h"
 #include "pomona/report/records.h"
@@ -36,7 +37,7 @@ void check_stop(const std::stop_token& stop) {
 // JSON of a results folder; null where it is not there.
 json read_json(const Store& dest, const std::string& name) {
   if (!dest.exists(name)) return {};
-  json value = json::parse(dest.read(name), nullptr, false);
+  json value = parse_json(dest.read(name));
   if (value.is_discarded()) {
     throw Error(ErrorCode::kFormat,
                 fmt::format("{}/{} is not JSON. Run the step that writes it again.", dest.uri(), name));

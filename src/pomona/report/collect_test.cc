@@ -204,13 +204,16 @@ TEST_F(CollectTest, SaysWhatIsWrong) {
     EXPECT_THAT(error.what(), HasSubstr("features/"));
   }
   write_results(30, true);
-  write_file_atomically(folder_ / "out" / "evaluation.json", "{\"accuracy\": ");
-  try {
-    collect_report(options());
-    FAIL();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), ErrorCode::kFormat);
-    EXPECT_THAT(error.what(), HasSubstr("evaluation.json"));
+  const std::string deep = std::string(500'000, '[') + std::string(500'000, ']');
+  for (const std::string& text : {std::string("{\"accuracy\": "), deep}) {
+    write_file_atomically(folder_ / "out" / "evaluation.json", text);
+    try {
+      collect_report(options());
+      FAIL();
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kFormat);
+      EXPECT_THAT(error.what(), HasSubstr("evaluation.json"));
+    }
   }
   write_file_atomically(folder_ / "out" / "evaluation.json", "{}");
   std::stop_source stop;

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "pomona/base/json_text.h"
 #include "pomona/base/text.h"
 #include "pomona/storage/dataset_internal.h"
 
@@ -105,16 +106,18 @@ DatasetReader DatasetReader::open(const Store& dest, bool require_success) {
   }
   bool has_record = false;
   if (state != DatasetState::kForeign && dest.exists("_run.json")) {
-    try {
-      impl->run = nlohmann::json::parse(dest.read("_run.json"));
-    } catch (const nlohmann::json::exception& error) {
-      throw Error(ErrorCode::kFormat, shown + "/_run.json is damaged: " + error.what());
+    impl->run = parse_json(dest.read("_run.json"));
+    if (!impl->run.is_object()) {
+      throw Error(ErrorCode::kFormat,
+                  shown +
+                      "/_run.json is damaged: it is not a JSON object. Copy it again from "
+                      "where it came, or make the dataset anew with --overwrite.");
     }
     require_known_format(impl->run, shown);
     has_record = true;
   }
   if (has_record) {
-    impl->take_parts(impl->run.is_object() ? impl->run.value("parts", nlohmann::json()) : nlohmann::json());
+    impl->take_parts(impl->run.value("parts", nlohmann::json()));
   } else if (state == DatasetState::kUnfinished) {
     if (auto unfinished = find_unfinished(dest)) impl->parts = std::move(unfinished->parts);
   } else {

@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "pomona/base/descriptor.h"
+#include "pomona/base/json_text.h"
 #include "pomona/base/system_error.h"
 #include "pomona/base/text.h"
 #include "pomona/storage/dataset_internal.h"
@@ -41,7 +42,7 @@ std::vector<std::string> runs_below(const Store& dest) {
 // A part's record where it can be read and its file stands as recorded.
 std::optional<PartRecord> read_record(const Store& dest, const std::string& name) {
   try {
-    PartRecord record = part_from_json(nlohmann::json::parse(dest.read(name)));
+    PartRecord record = part_from_json(parse_json(dest.read(name)));
     if (record.file.empty() != (record.rows == 0)) return std::nullopt;
     if (!record.file.empty()) {
       if (dest.size(record.file) != static_cast<std::int64_t>(record.bytes)) return std::nullopt;
@@ -56,8 +57,6 @@ std::optional<PartRecord> read_record(const Store& dest, const std::string& name
     // A damaged part is computed again; a store that does not answer must not be taken for an empty one.
     if (error.code() == ErrorCode::kIo || error.code() == ErrorCode::kPermission) throw;
     return std::nullopt;
-  } catch (const nlohmann::json::exception&) {
-    return std::nullopt;
   }
 }
 
@@ -67,7 +66,7 @@ std::optional<UnfinishedRun> read_run(const Store& dest, const std::string& run_
   const std::string folder = run_folder(run_id);
   const std::vector<std::string> names = dest.list(folder);
   if (!contains(names, "run.json")) return std::nullopt;
-  run.header = nlohmann::json::parse(dest.read(folder + "/run.json"), nullptr, false);
+  run.header = parse_json(dest.read(folder + "/run.json"));
   if (run.header.is_discarded()) return std::nullopt;
   require_known_format(run.header, escape_path(dest.uri()));
   if (run.header.is_object()) run.header.erase(kFormatVersion);
@@ -301,8 +300,7 @@ void finish_run(const Store& dest, nlohmann::json run, const std::vector<PartRec
 
 void remove_dataset(const Store& dest) {
   if (dest.exists(kRunRecord)) {
-    require_known_format(nlohmann::json::parse(dest.read(kRunRecord), nullptr, false),
-                         escape_path(dest.uri()));
+    require_known_format(parse_json(dest.read(kRunRecord)), escape_path(dest.uri()));
   }
   dest.remove(kSuccess);
   remove_parts(dest, {});

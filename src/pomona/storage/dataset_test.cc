@@ -358,6 +358,31 @@ TEST(Dataset, SaysWhatIsWrongWithARecord) {
   EXPECT_THROW(part_from_json(json), Error);
 }
 
+TEST(Dataset, ARecordThatNestsWithoutEndIsDamaged) {
+  const std::string deep = std::string(500'000, '[') + std::string(500'000, ']');
+  const TemporaryFolder folder;
+  const Store dest = Store::open(folder / "out");
+  const auto records = write_dataset(dest, Format::kParquet);
+  dest.write("_temporary/0123456789abcdef/part-00001.json", deep);
+  EXPECT_EQ(find_unfinished(dest)->parts.size(), 1U);
+  dest.write("_temporary/0123456789abcdef/run.json", deep);
+  EXPECT_FALSE(find_unfinished(dest));
+  begin_run(dest, kRun, {});
+  finish_run(dest, {}, records);
+  for (const std::string& text : {"{\"parts\": " + deep + "}", std::string("{\"parts\": ["), deep}) {
+    dest.write("_run.json", text);
+    try {
+      DatasetReader::open(dest);
+      FAIL();
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kFormat);
+      EXPECT_THAT(error.what(), HasSubstr("_run.json is damaged"));
+    }
+  }
+  remove_dataset(dest);
+  EXPECT_EQ(dataset_state(dest), DatasetState::kAbsent);
+}
+
 TEST(Dataset, DamagedFilesAreErrorsNotCrashes) {
   const TemporaryFolder folder;
   const Store dest = Store::open(folder / "out");
