@@ -16,11 +16,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const fuzz::Input input(data, size);
   fuzz::accepts([&] {
     const OnnxModel model = parse_onnx(input.text());
-    PreprocessSpec spec = preprocess_spec("tf");
-    spec.width = 24;
-    spec.height = 20;
+    const Pixels photo{24, 20, false, {127.5F, 127.5F, 127.5F}, {127.5F, 127.5F, 127.5F}};
     for (const auto& output : model->graph().output()) {
-      const auto network = IntegerNetwork::make(*model, output.name(), true, spec);
+      const auto network = IntegerNetwork::make(*model, output.name(), true, photo);
       if (!network || !IntegerNetwork::runs_here()) continue;
       const std::vector<std::uint8_t> pixels(2 * 3 * 24 * 20, 77);
       std::vector<float> features(2 * static_cast<std::size_t>(network->dimension()));

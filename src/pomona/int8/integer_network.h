@@ -7,7 +7,7 @@
 #include <span>
 #include <string>
 
-#include "pomona/model/preprocess.h"
+#include "pomona/int8/mobile_chain.h"
 
 namespace onnx {
 class ModelProto;
@@ -39,11 +39,11 @@ class IntegerNetwork {
   // Whether this CPU has what it needs (AVX-512 with VNNI).
   static bool runs_here();
 
-  // The part of the graph up to `tensor`, or up to the average over the map that `tensor` is, with the pixels
-  // prepared as `spec` says, its size included; else why not.
+  // The part of the graph up to `tensor`, or up to the average over the map that `tensor` is, of photos of
+  // that size and scaling; else why not.
   static std::expected<IntegerNetwork, std::string> make(const onnx::ModelProto& network,
                                                          const std::string& tensor, bool average_of_map,
-                                                         const PreprocessSpec& spec);
+                                                         const Pixels& photo);
 
   int dimension() const;
   bool flat() const;  // `tensor` has no height and width

@@ -24,10 +24,8 @@ POMONA_VNNI_INLINE inline std::int32_t load_word(const std::uint8_t* from) {
   return word;
 }
 
-// Every register of a block is named by a constant, never by a loop's variable: only so does gcc 12 keep them
-// all out of memory.
-// Sixteen sums. Not __m512i, which is of 64-bit numbers for gcc: turning one into the other and back costs
-// copies.
+// The registers of a block: each is named by a constant, never by a loop's variable, and holds sixteen 32-bit
+// numbers, where __m512i is eight of 64 bits. Otherwise gcc 12 keeps copies of all of them in memory.
 using Lanes = std::int32_t __attribute__((vector_size(64)));
 
 template <int N>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <expected>
 #include <optional>
@@ -20,6 +21,13 @@ namespace pomona {
 //   input]] head       1 x 1 convolution, ReLU6, average over the map
 // MobileNet V1 (Howard et al. 2017), V2 (Sandler et al. 2018) and EfficientNet-Lite (Tan 2020) are such
 // chains.
+
+// How a photo's RGB bytes x become the network's input: (x - mean) / std.
+struct Pixels {
+  int width = 0, height = 0;
+  bool bgr = false;                                        // the network wants blue first
+  std::array<float, 3> mean = {0, 0, 0}, std = {1, 1, 1};  // in the network's colour order
+};
 
 // Where a window over a map goes.
 struct Window {

@@ -118,7 +118,8 @@ std::optional<IntegerNetwork> integers_of(const onnx::ModelProto& network, const
   if (asked != Precision::kAuto && asked != Precision::kInt8) return std::nullopt;
   std::string why = "this CPU (" + cpu_features().name + ") has no AVX-512 with VNNI";
   if (IntegerNetwork::runs_here()) {
-    auto made = IntegerNetwork::make(network, tensor, pool == Pool::kAvg, spec);
+    auto made = IntegerNetwork::make(network, tensor, pool == Pool::kAvg,
+                                     {spec.width, spec.height, spec.bgr, spec.mean, spec.std});
     if (made) return *std::move(made);
     why = made.error();
   }
