@@ -355,8 +355,11 @@ void FeaturizeJob::suggest_size(const FeaturizeResult& result) const {
   if (!hooks_.note || !own_size || spec.width * spec.height < 2 * kSmallSide * kSmallSide) return;
   const std::uint64_t made = result.computed + result.identical;
   if (made < kFew || made < result.written || small_ * 100 < made * 99) return;
-  hooks_.note("these photos have at most " + std::to_string(kSmallSide) + " pixels a side: --input-size " +
-              std::to_string(kSmallSide) +
+  const std::string side = std::to_string(kSmallSide);
+  // The ranges of integers hold for one size.
+  const bool integers = network_->fingerprint().precision == to_string(Precision::kInt8);
+  hooks_.note("these photos have at most " + side + " pixels a side: " +
+              (integers ? "a network quantized with --input-size " : "--input-size ") + side +
               " is about three times as fast, and as accurate for most such photos");
 }
 
