@@ -521,6 +521,8 @@ struct HttpServer::Impl {
   net::io_context io;
   // Requests that only wait for their answer are no work that `io` knows of.
   net::executor_work_guard<net::io_context::executor_type> guard;
+  // Of what accepts connections and waits for signals: stop() must not meet either half way.
+  net::strand<net::io_context::executor_type> door;
   tcp::acceptor acceptor;
   net::steady_timer retry;
   net::signal_set hangups;
@@ -532,9 +534,10 @@ struct HttpServer::Impl {
         shared{options, site},
         io(options.threads),
         guard(io.get_executor()),
-        acceptor(io),
-        retry(io),
-        hangups(io) {}
+        door(net::make_strand(io)),
+        acceptor(door),
+        retry(door),
+        hangups(door) {}
 
   void accept() {
     acceptor.async_accept(net::make_strand(io), [this](error_code error, tcp::socket socket) {
@@ -691,7 +694,7 @@ void HttpServer::reload_tls() {
 bool HttpServer::stop(milliseconds patience) {
   if (impl_->threads.empty()) return true;
   impl_->shared.stopping = true;
-  net::post(impl_->io, [this] {
+  net::post(impl_->door, [this] {
     error_code ignored;
     // Whoever connected before now is served: closing would reset those whom accept() has not seen yet.
     impl_->acceptor.cancel(ignored);
