@@ -63,7 +63,8 @@ std::vector<Finding> examine() {
   findings.push_back({"cpu", fmt::format("{}; {} threads allowed", cpu.name, cpu_budget()), true, ""});
   findings.push_back(
       {"instructions",
-       fmt::format("AVX2 {}, AVX-512 {}, bf16 {}", cpu.avx2 ? "yes" : "no", cpu.avx512 ? "yes" : "no",
+       fmt::format("AVX2 {}, AVX-512 {}, VNNI {}, bf16 {}", cpu.avx2 ? "yes" : "no",
+                   cpu.avx512 ? "yes" : "no", cpu.avx512_vnni ? "yes" : "no",
                    cpu.bf16() ? "yes: --precision auto is bf16" : "no: --precision auto is f32"),
        cpu.avx2, "OpenVINO wants AVX2; it runs without, slowly"});
   findings.push_back({"formats", has_heif() ? "JPEG, PNG, WebP, HEIC, AVIF" : "JPEG, PNG, WebP", true, ""});

@@ -104,6 +104,7 @@ CpuFeatures cpu_features() {
     for (std::string flag; flags >> flag;) {
       if (flag == "avx2") features.avx2 = true;
       if (flag == "avx512f") features.avx512 = true;
+      if (flag == "avx512_vnni") features.avx512_vnni = true;
       if (flag == "avx512_bf16") features.avx512_bf16 = true;
       if (flag == "amx_bf16") features.amx_bf16 = true;
     }

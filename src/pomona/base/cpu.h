@@ -16,6 +16,7 @@ struct CpuFeatures {
   std::string name;  // for example "AMD EPYC 9B14"
   bool avx2 = false;
   bool avx512 = false;
+  bool avx512_vnni = false;  // products of 8-bit integers
   bool avx512_bf16 = false;
   bool amx_bf16 = false;
   bool bf16() const { return avx512_bf16 || amx_bf16; }
