@@ -167,6 +167,33 @@ def test_wrong_models_are_told(world, tmp_path):
     assert b"no photos" in run("predict", world / "model.onnx", tmp_path, code=1).stderr
 
 
+def test_check_takes_stock_of_answers(world, spoilt, tmp_path):
+    out = tmp_path / "answers"
+    run("predict", world / "model.onnx", spoilt, out, code=3)
+    [found] = json.loads(run("check", out, "--json").stdout)
+    assert found["kind"] == "predictions" and found["sound"] and found["rows"] == 2 and found["rejected"] == 1
+    shown = run("check", out).stdout.decode()
+    assert "predictions  2 rows in 1 part," in shown and "none found" in shown and "fingerprint" in shown
+
+    [part] = out.glob("part-*.parquet")
+    whole = part.read_bytes()
+    part.write_bytes(whole[:200] + bytes([whole[200] ^ 1]) + whole[201:])
+    assert "has changed" in run("check", out, code=1).stdout.decode()
+    # Answers of an older version have no SHA-256 recorded: the table itself is read.
+    record = json.loads((out / "_run.json").read_text())
+    record["parts"][0]["sha256"] = ""
+    (out / "_run.json").write_text(json.dumps(record))
+    part.write_bytes(whole[:-200])
+    assert "cannot be read" in run("check", out, code=1).stdout.decode()
+    part.write_bytes(whole)
+    run("check", out)
+    record["parts"][0]["rows"] = 3
+    (out / "_run.json").write_text(json.dumps(record))
+    assert "holds 2 rows, not the 3 recorded" in run("check", out, code=1).stdout.decode()
+    part.unlink()
+    assert "missing" in run("check", out, code=1).stdout.decode()
+
+
 def test_kept_networks_give_the_same_and_damaged_ones_are_made_again(world, tmp_path):
     reference = run("predict", world / "model.onnx", world / "photos", "--no-compile-cache").stdout
     assert run("predict", world / "model.onnx", world / "photos", home=tmp_path).stdout == reference

@@ -20,7 +20,8 @@ void add_check(CLI::App& app, Action& action) {
   auto flags = std::make_shared<Flags>();
   CLI::App* verb = app.add_subcommand("check", "Inventory of a dataset: parts, rows, rejects, damage");
   verb->footer("Examples:\n  pomona check results/\n  pomona check s3://bucket/features --json");
-  verb->add_option("DEST", flags->dest, "A dataset, or a results folder of run")->required();
+  verb->add_option("DEST", flags->dest, "A dataset (also of predict), or a results folder of run")
+      ->required();
   verb->add_flag("--json", flags->json, "As JSON");
   verb->callback([flags, &action] {
     action = [flags](const Context& context) {
@@ -34,12 +35,15 @@ void add_check(CLI::App& app, Action& action) {
         all.push_back(to_json(check));
         if (flags->json) continue;
         fmt::print("{}\n", check.place);
-        fmt::print(
-            "  {:<12} {}{}\n", "state", check.state,
-            check.state == "finished" ? " (_SUCCESS is there)" : " (no _SUCCESS: --resume goes on with it)");
-        fmt::print("  {:<12} {} in {} parts, {}\n", check.kind == "components" ? "components" : "features",
-                   human_count(check.rows) + " rows x " + human_count(static_cast<std::uint64_t>(check.d)),
-                   human_count(check.parts), human_bytes(check.bytes));
+        const bool answers = check.kind == "predictions";
+        fmt::print("  {:<12} {}{}\n", "state", check.state,
+                   check.state == "finished" ? " (_SUCCESS is there)"
+                   : answers                 ? " (no _SUCCESS: predict with --overwrite makes it anew)"
+                                             : " (no _SUCCESS: --resume goes on with it)");
+        fmt::print("  {:<12} {} rows{} in {} {}, {}\n",
+                   answers || check.kind == "components" ? check.kind : "features", human_count(check.rows),
+                   answers ? "" : " x " + human_count(static_cast<std::uint64_t>(check.d)),
+                   human_count(check.parts), check.parts == 1 ? "part" : "parts", human_bytes(check.bytes));
         fmt::print("  {:<12} {}\n", "rejected", human_count(check.rejected));
         if (!check.identity_hash.empty()) {
           fmt::print("  {:<12} {} at {}\n", "fingerprint", check.identity_hash.substr(0, 16),

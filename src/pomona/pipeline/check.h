@@ -15,12 +15,12 @@ namespace pomona {
 struct DatasetCheck {
   std::string place;
   std::string state;  // finished | unfinished
-  std::string kind;   // features | components
+  std::string kind;   // features | components | predictions
   std::uint64_t parts = 0;
   std::uint64_t bytes = 0;
   std::uint64_t rows = 0;
   std::uint64_t rejected = 0;
-  int d = 0;
+  int d = 0;  // 0 for predictions
   std::string precision;
   std::string identity_hash;
   std::vector<std::string> damage;  // one sentence each; empty = none found

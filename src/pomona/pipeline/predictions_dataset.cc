@@ -13,6 +13,7 @@
 #include "pomona/pipeline/resume_plan.h"
 #include "pomona/pipeline/run_record.h"
 #include "pomona/storage/arrow_status_internal.h"
+#include "pomona/storage/hashing_stream_internal.h"
 #include "pomona/storage/hold_place.h"
 
 namespace pomona {
@@ -76,7 +77,7 @@ struct PredictionsWriter::Impl {
   std::string run_id = new_run_id();
   std::string file;
   std::unique_ptr<arrow::RecordBatchBuilder> builder;
-  std::shared_ptr<arrow::io::OutputStream> stream;
+  std::shared_ptr<HashingStream> stream;
   std::unique_ptr<parquet::arrow::FileWriter> writer;
   std::int64_t rows = 0;
   std::uint64_t written = 0;
@@ -104,7 +105,7 @@ PredictionsWriter::PredictionsWriter(const std::string& dest, const Predictor& p
   }
   begin_run(own.dest, own.run_id, {{"kind", "predictions"}});
   own.file = "part-00000-" + own.run_id + ".snappy.parquet";
-  own.stream = own.dest.create("_temporary/" + own.run_id + "/" + own.file);
+  own.stream = std::make_shared<HashingStream>(own.dest.create("_temporary/" + own.run_id + "/" + own.file));
   own.builder =
       take(arrow::RecordBatchBuilder::Make(own.schema, arrow::default_memory_pool(), kGroupRows), own.what);
   parquet::WriterProperties::Builder properties;
@@ -186,7 +187,8 @@ void PredictionsWriter::finish(nlohmann::json run) {
   PartRecord record;
   record.file = own.file;
   record.rows = own.written;
-  record.bytes = static_cast<std::uint64_t>(own.dest.size(own.file));
+  record.bytes = own.stream->bytes();
+  record.sha256 = own.stream->sha256();
   run["kind"] = "predictions";
   run["run_id"] = own.run_id;
   run["finished"] = utc_now();
