@@ -347,7 +347,7 @@ MobileChain read(const Graph& graph, const std::string& tensor, bool average_of_
       chain.map_width = width;
       return chain;
     }
-    Block block;
+    ChainBlock block;
     block.expand = std::exchange(expand, std::nullopt);
     if (block.expand.has_value() == chain.blocks.empty()) refuse("its blocks are not in the usual order");
     const onnx::NodeProto& depthwise = graph.only_reader(map, "Conv");

@@ -63,7 +63,7 @@ struct Depthwise {
   float step = 1;              // its output is bytes: value / step
 };
 
-struct Block {
+struct ChainBlock {
   std::optional<Pointwise> expand;  // none in the first block: the stem is before it
   Depthwise depthwise;
   std::optional<Pointwise> project;
@@ -74,7 +74,7 @@ struct Block {
 
 struct MobileChain {
   Stem stem;
-  std::vector<Block> blocks;
+  std::vector<ChainBlock> blocks;
   Pointwise head;
   int map_height = 0, map_width = 0;  // that the head averages over
   bool flat = false;                  // the tensor it was read up to has no height and width

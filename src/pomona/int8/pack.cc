@@ -247,7 +247,7 @@ WideStem pack_stem(const Stem& stem, const Pixels& pixels) {
   return wide;
 }
 
-PackedBlock pack_block(const Block& block, const std::vector<float>& stem_limits) {
+PackedBlock pack_block(const ChainBlock& block, const std::vector<float>& stem_limits) {
   PackedBlock packed;
   const std::vector<float> map_limits = block.expand ? limits(*block.expand) : stem_limits;
   if (block.expand) packed.expand = pack(*block.expand, map_limits);

@@ -63,7 +63,7 @@ struct PackedBlock {
 WideStem pack_stem(const Stem& stem, const Pixels& pixels);
 
 // `stem_limits`: of the stem's map, which the first block reads.
-PackedBlock pack_block(const Block& block, const std::vector<float>& stem_limits);
+PackedBlock pack_block(const ChainBlock& block, const std::vector<float>& stem_limits);
 
 // A 1 x 1 convolution whose sums stay in floating point.
 Panels pack_linear(const Pointwise& one);
