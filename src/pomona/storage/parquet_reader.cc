@@ -36,6 +36,10 @@ auto guarded(const std::string& what, Step step) {
     throw;
   } catch (const std::bad_alloc&) {
     throw Error(ErrorCode::kFormat, what + ": it declares more than fits memory, so it is probably damaged");
+  } catch (const parquet::ParquetStatusException& error) {
+    // What the file system said, where it was that.
+    if (error.status().detail() != nullptr) throw to_error(error.status(), what);
+    throw Error(ErrorCode::kFormat, what + ": " + error.what());
   } catch (const std::exception& error) {
     throw Error(ErrorCode::kFormat, what + ": " + error.what());
   }
