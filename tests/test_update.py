@@ -241,3 +241,39 @@ def test_new_tables_leave_no_older_model(pomona, network, tmp_path):
     (results / "model.onnx").write_bytes(b"mine")
     pomona("run", flat, results, *small(network), "--no-report", "--overwrite")
     assert (results / "model.onnx").read_bytes() == b"mine"
+
+
+def test_a_resumed_run_leaves_no_model_of_other_tables(pomona, network, tmp_path):
+    photos = make_fruit(tmp_path / "photos", ["Apple", "Lemon"], 12, split=True)
+    results = tmp_path / "results"
+    again = ["run", photos, results, *small(network), "--resume", "--no-model"]
+    names = ("model.onnx", "evaluation.json", "report.html")
+    pomona("run", photos, results, *small(network))
+    kept = {name: (results / name).read_bytes() for name in names}
+
+    def there():
+        return {name: (results / name).read_bytes() for name in names if (results / name).exists()}
+
+    pomona(*again, "--no-report")
+    assert there() == kept, "nothing is new: what there is still holds"
+
+    # The photos lie elsewhere now and have no label; their vectors are taken from the rows that were there.
+    for i, photo in enumerate(sorted(photos.rglob("*.jpg"))):
+        photo.rename(photos / f"{i}.jpg")
+    done = pomona("run", photos, results, *[word for word in small(network) if word != "-q"], "--resume", "--no-model", "--no-report")
+    assert b"model.onnx went" in done.stderr and not there()
+    assert json.loads((results / "features" / "_run.json").read_text())["counts"]["computed"] == 0
+
+    # As after a kill before they went: a report leaves them out, and the next run takes them away.
+    for name in ("model.onnx", "evaluation.json"):
+        (results / name).write_bytes(kept[name])
+    done = pomona("report", results)
+    assert b"other tables" in done.stderr and (results / "report.html").stat().st_size < len(kept["report.html"])
+    pomona(*again, "--no-report")
+    assert not there()
+
+    pomona("run", make_fruit(tmp_path / "more", ["Apple", "Lemon"], 12, split=True), results, *small(network), "--overwrite")
+    assert set(there()) == set(names)
+    next((tmp_path / "more" / "Training" / "Apple").iterdir()).unlink()
+    pomona("run", tmp_path / "more", results, *small(network), "--resume", "--no-model", "--no-report")
+    assert not there(), "a photo less is another table"

@@ -76,12 +76,12 @@ void bind_cluster(nb::module_& module) {
   m.def("finish_features", [](const std::string& job, const std::string& what) {
     return answer([&] { return cluster::finish_features(job_of(job), parse(what)); });
   });
-  m.def("drop_older_model", [](const std::string& dest) {
+  m.def("drop_older_model", [](const std::string& dest, bool changed) {
     return answer([&] {
       std::vector<std::string> notes;
       Hooks hooks;
       hooks.note = [&](const std::string& text) { notes.push_back(text); };
-      drop_older_model(dest, hooks);
+      drop_older_model(dest, changed, hooks);
       return notes;
     });
   });

@@ -245,8 +245,9 @@ class Engine:
         self.result["warnings"] += finished.pop("warnings")
         self.result["features"] = finished
         self.result["counters"] = dict(zip(("photos", "rejected", "bytes"), (counter.value for counter in counters)))
-        if self.job["kind"] == "run" and (options["overwrite"] or finished["computed"]):
-            self.result["notes"] += json.loads(cluster.drop_older_model(place.rpartition("/")[0]))
+        changed = finished.pop("changed") or options["overwrite"]
+        if self.job["kind"] == "run":
+            self.result["notes"] += json.loads(cluster.drop_older_model(place.rpartition("/")[0], changed))
         if unfit:
             raise unfit
 

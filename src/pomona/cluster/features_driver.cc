@@ -132,7 +132,12 @@ json finish_features(const Job& job, const json& what) {
   run["timeline"] = what.at("timeline");
   run["rate"] = what.at("rate");
   if (what.contains("more")) run.update(what.at("more"));
+  const auto digest = [&] {
+    return dest.exists("_run.json") ? rows_digest(parse_json(dest.read("_run.json"))) : std::string();
+  };
+  const std::string before = digest();
   finish_run(dest, std::move(run), parts);
+  result.changed = before.empty() || before != digest();
   json warnings = json::array();
   if (late_split) {
     warnings.push_back(
@@ -140,15 +145,11 @@ json finish_features(const Job& job, const json& what) {
         "for " +
         dest.uri() + " to have a split column. List them first (name them as SOURCEs), or use --overwrite.");
   }
-  return {{"listed", result.listed},
-          {"written", result.written},
-          {"rejected", result.rejected},
-          {"computed", result.computed},
-          {"identical", result.identical},
-          {"reused", result.reused},
-          {"seconds", result.seconds},
-          {"d", result.schema.d},
-          {"reject_reasons", result.reject_reasons},
+  return {{"listed", result.listed},       {"written", result.written},
+          {"rejected", result.rejected},   {"computed", result.computed},
+          {"identical", result.identical}, {"reused", result.reused},
+          {"changed", result.changed},     {"seconds", result.seconds},
+          {"d", result.schema.d},          {"reject_reasons", result.reject_reasons},
           {"warnings", warnings}};
 }
 

@@ -13,6 +13,7 @@
 
 #include "pomona/base/cpu.h"
 #include "pomona/base/error.h"
+#include "pomona/base/json_text.h"
 #include "pomona/pipeline/features_dataset.h"
 #include "pomona/pipeline/label_table.h"
 #include "pomona/pipeline/moment_sequence.h"
@@ -358,9 +359,9 @@ void FeaturizeJob::suggest_size(const FeaturizeResult& result) const {
   const std::string side = std::to_string(kSmallSide);
   // The ranges of integers hold for one size.
   const bool integers = network_->fingerprint().precision == to_string(Precision::kInt8);
-  hooks_.note("these photos have at most " + side + " pixels a side: " +
-              (integers ? "a network quantized with --input-size " : "--input-size ") + side +
-              " is about three times as fast, and as accurate for most such photos");
+  hooks_.note("these photos have at most " + side +
+              " pixels a side: " + (integers ? "a network quantized with --input-size " : "--input-size ") +
+              side + " is about three times as fast, and as accurate for most such photos");
 }
 
 FeaturizeResult FeaturizeJob::finish() {
@@ -412,7 +413,9 @@ FeaturizeResult FeaturizeJob::finish() {
   run["rate"] = record_.rate();
   run["batch"] = network_->batch();
   if (saved.is_object()) run["moments"] = saved;
+  const std::string before = rows_digest(plan_.old_run);
   finish_run(*dest_, std::move(run), records);
+  result.changed = before.empty() || before != rows_digest(parse_json(dest_->read("_run.json")));
   suggest_size(result);
   return result;
 }

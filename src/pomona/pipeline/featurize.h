@@ -44,6 +44,7 @@ struct FeaturizeResult {
   std::uint64_t computed = 0;   // vectors made in this run
   std::uint64_t reused = 0;     // vectors taken from parts or rows that an earlier run left
   std::uint64_t identical = 0;  // vectors taken from another photo of this run with the same bytes
+  bool changed = true;          // the rows are not those of the finished dataset that stood there before
   double seconds = 0;
   double first_vector_seconds = 0;                      // from the start until the first vector was there
   std::map<std::string, double> stages;                 // seconds of thread time per stage

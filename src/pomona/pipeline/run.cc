@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "pomona/base/error.h"
+#include "pomona/base/json_text.h"
 #include "pomona/pipeline/report.h"
 #include "pomona/pipeline/stage_clock.h"
 #include "pomona/storage/hold_place.h"
@@ -12,6 +13,11 @@
 
 namespace pomona {
 namespace {
+
+std::string features_digest(const Store& dest) {
+  const Store features = dest.at("features");
+  return features.exists("_run.json") ? rows_digest(parse_json(features.read("_run.json"))) : "";
+}
 
 // A model where the photos have labels. Photos without are no failure: the tables are what was asked for.
 void train_and_judge(const RunOptions& options, const std::optional<Network>& network, RunResult& result,
@@ -23,6 +29,9 @@ void train_and_judge(const RunOptions& options, const std::optional<Network>& ne
   train_options.threads = options.featurize.threads;
   train_options.invocation = options.featurize.invocation;
   train_options.loaded = network;
+  const Store dest = Store::open(options.dest);
+  // Figures of an earlier model must not stand beside the new one, not even where the judging is killed.
+  train_options.before_writing = [&] { dest.remove("evaluation.json"); };
   StageClock clock;
   nlohmann::json steps = nlohmann::json::array();
   const auto step = [&](const char* stage) {
@@ -66,7 +75,8 @@ void train_and_judge(const RunOptions& options, const std::optional<Network>& ne
   step("evaluate");
   judged["steps"] = std::move(steps);
   judged["format_version"] = kDatasetFormat;
-  Store::open(options.dest).write("evaluation.json", judged.dump(2) + "\n");
+  judged["features_digest"] = features_digest(dest);
+  dest.write("evaluation.json", judged.dump(2) + "\n");
 }
 
 }  // namespace
@@ -88,15 +98,23 @@ ReduceOptions reduce_options(const RunOptions& options, const std::string& dest)
   return reduced;
 }
 
-void drop_older_model(const std::string& place, const Hooks& hooks) {
+void drop_older_model(const std::string& place, bool changed, const Hooks& hooks) {
   const Store dest = Store::open(place);
+  if (!changed) {
+    if (!dest.exists("evaluation.json")) return;
+    const nlohmann::json judged = parse_json(dest.read("evaluation.json"));
+    const auto about = judged.is_object() ? judged.find("features_digest") : judged.end();
+    if (!judged.is_object() || about == judged.end() || *about == features_digest(dest)) return;
+  }
   const auto drop = [&](const char* name, const char* sign) {
     if (!dest.exists(name) || dest.read(name).find(sign) == std::string::npos) return;
     dest.remove(name);
     if (hooks.note) hooks.note(std::string("the older ") + name + " went: it was about other tables");
   };
-  drop("evaluation.json", "\"confusion\"");
+  drop("report.html", "content=\"Pomona\"");
   drop("model.onnx", "pomona.");
+  // Last: it tells a later run that the others are older.
+  drop("evaluation.json", "\"confusion\"");
 }
 
 void conclude(const RunOptions& options, const std::optional<Network>& network, RunResult& result,
@@ -117,7 +135,7 @@ RunResult run(const RunOptions& options, const Hooks& hooks, std::stop_token sto
   featurize_options.dest = uri_below(options.dest, "features");
   featurize_options.moments = !options.features_only && !options.saved_pca;
   result.features = featurize(featurize_options, hooks, stop);
-  if (featurize_options.overwrite || result.features.computed > 0) drop_older_model(options.dest, hooks);
+  drop_older_model(options.dest, featurize_options.overwrite || result.features.changed, hooks);
   if (options.features_only || result.features.written == 0) return result;
 
   ReduceOptions reduce_options = pomona::reduce_options(options, options.dest);

@@ -43,8 +43,10 @@ RunResult run(const RunOptions& options, const Hooks& hooks, std::stop_token sto
 
 // How run() reduces; `dest` is the results folder.
 ReduceOptions reduce_options(const RunOptions& options, const std::string& dest);
-// Takes away a model and figures of earlier photos: they must not stand beside new tables.
-void drop_older_model(const std::string& dest, const Hooks& hooks);
+// Takes away a model, figures and report of earlier tables: they must not stand beside DEST/features as it is
+// now. `changed`: its rows are new; else they go where evaluation.json says that it is about others, as where
+// a run was killed in between. What is not ours stays.
+void drop_older_model(const std::string& dest, bool changed, const Hooks& hooks);
 // The end of the chain, from the tables on: model, evaluation, report, as `options` asks. With `network`,
 // that one is used in place of the one the tables' record names.
 void conclude(const RunOptions& options, const std::optional<Network>& network, RunResult& result,

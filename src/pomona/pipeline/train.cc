@@ -605,6 +605,7 @@ TrainingResult train(const TrainingOptions& options, const Hooks& hooks, std::st
   trained.result.stages["load"] = load_seconds;
   trained.result.path = options.output;
   StageClock write_clock;
+  if (options.before_writing) options.before_writing();
   publish_model(trained.model, options.output, sources);
   write_clock.lap(trained.result.stages["write"]);
   return std::move(trained.result);

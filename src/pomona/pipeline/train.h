@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <span>
@@ -41,7 +42,8 @@ struct TrainingOptions {
   std::optional<std::string> augment;  // textures | backgrounds=DIR: also train on the fruit cut off its
                                        // white background and set on others (samples/augment.h)
   int augment_variants = 1;            // of each training photo
-  std::optional<Network> loaded;       // the network of the vectors, open already
+  std::function<void()> before_writing = {};  // called right before the model file is written
+  std::optional<Network> loaded;              // the network of the vectors, open already
   nlohmann::json invocation;
 };
 

@@ -124,9 +124,24 @@ class Collector {
     } else if (reduced.is_object()) {
       add_run_record(reduced, data_);
     }
-    add_evaluation(read_json(dest_, "evaluation.json"), options_.mistakes, data_);
+    add_evaluation(judged(features), options_.mistakes, data_);
     data_.generated = utc_now();
     data_.version = POMONA_VERSION;
+  }
+
+  // The figures of the model, where they are about these tables.
+  json judged(const json& features) const {
+    json figures = read_json(dest_, "evaluation.json");
+    const auto about = figures.is_object() ? figures.find("features_digest") : figures.end();
+    const std::string now = rows_digest(features);
+    if (!figures.is_object() || about == figures.end() || now.empty() || *about == now) return figures;
+    if (hooks_.warning) {
+      hooks_.warning(
+          escape_path(dest_.uri()) +
+          "/evaluation.json is about other tables than those in features/, so the report leaves it "
+          "out: `pomona run` with --resume makes a model of these");
+    }
+    return {};
   }
 
   const DatasetReader& rows() const { return reduced_ ? *reduced_ : *features_; }

@@ -82,6 +82,10 @@ inline constexpr int kDatasetFormat = 1;
 // else passes, also what is no record.
 void require_known_format(const nlohmann::json& record, std::string_view shown);
 
+// Which rows a dataset holds, by its `_run.json`: equal for the same parts in the same order. Empty where the
+// record does not say. What is made from a dataset records it, to be known as older once the rows are others.
+std::string rows_digest(const nlohmann::json& run);
+
 nlohmann::json to_json(const PartRecord& record);
 PartRecord part_from_json(const nlohmann::json& json);  // Throws Error{kFormat}.
 

@@ -5,6 +5,7 @@
 #include <limits>
 #include <random>
 
+#include "pomona/base/hash.h"
 #include "pomona/base/text.h"
 #include "pomona/storage/dataset_internal.h"
 
@@ -76,6 +77,18 @@ T field(const nlohmann::json& json, const char* name) {
 }
 
 }  // namespace
+
+std::string rows_digest(const nlohmann::json& run) {
+  const auto parts = run.is_object() ? run.find("parts") : run.end();
+  if (!run.is_object() || parts == run.end() || !parts->is_array() || parts->empty()) return "";
+  std::string sums;
+  for (const nlohmann::json& part : *parts) {
+    const auto sum = part.is_object() ? part.find("sha256") : part.end();
+    if (!part.is_object() || sum == part.end() || !sum->is_string()) return "";
+    sums += sum->get<std::string>() + "\n";
+  }
+  return sha256_hex(sums);
+}
 
 nlohmann::json to_json(const PartRecord& record) {
   return {{"file", record.file},         {"rejects_file", record.rejects_file},
