@@ -14,11 +14,11 @@ import faults_store
 import invariants
 import storage_server
 import store_proxy
-from bench import Unavailable, require
+from bench import Unavailable, descendants, require
 from faults_local import fault, tells
 from places import ROOT
 
-PATIENCE = 300  # a session of Spark takes half a minute to begin on a busy machine
+PATIENCE = 300  # seconds; a session of Spark takes half a minute to begin on two cores
 SPECULATION = ("spark.speculation=true", "spark.speculation.interval=100ms", "spark.speculation.multiplier=1.5",
                "spark.speculation.quantile=0.3")
 
@@ -192,20 +192,6 @@ def parent_of(pid):
 
 def parent_is_daemon(pid):
     return "pyspark.daemon" in command_of(parent_of(pid))
-
-
-def descendants(pid):
-    """The process and all below it, itself last."""
-    children = {}
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
-            children.setdefault(parent_of(entry), []).append(int(entry))
-    found, todo = [], [pid]
-    while todo:
-        one = todo.pop()
-        found.insert(0, one)
-        todo += children.get(one, [])
-    return found
 
 
 @fault("spark.executor", slow=True)
