@@ -42,7 +42,8 @@ void add_featurize(CLI::App& app, Action& action) {
       const FeaturizeOptions options =
           featurize_options(flags->photos, flags->network, flags->output, dest, context);
       if (flags->engine.spark())
-        return run_on_spark(flags->engine, cluster::job_of(options), flags->output.max_reject_rate, context);
+        return run_on_spark(flags->engine, distributed::job_of(options), flags->output.max_reject_rate,
+                            context);
       ProgressDisplay display("featurize", context.quiet);
       const FeaturizeResult result = featurize(options, display.hooks(), context.stop);
       display.finish();

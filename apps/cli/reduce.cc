@@ -60,7 +60,7 @@ void add_reduce(CLI::App& app, Action& action) {
       options.strict = flags->strict;
       options.threads = flags->threads;
       options.invocation = invocation(context);
-      if (flags->engine.spark()) return run_on_spark(flags->engine, cluster::job_of(options), 1, context);
+      if (flags->engine.spark()) return run_on_spark(flags->engine, distributed::job_of(options), 1, context);
       ProgressDisplay display("reduce", context.quiet);
       const ReduceResult result = reduce(options, display.hooks(), context.stop);
       display.finish();

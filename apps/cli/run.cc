@@ -79,7 +79,8 @@ void add_run(CLI::App& app, Action& action) {
         options.train->data.labels = several ? flags->output.labels : "folder";
       }
       if (flags->engine.spark())
-        return run_on_spark(flags->engine, cluster::job_of(options), flags->output.max_reject_rate, context);
+        return run_on_spark(flags->engine, distributed::job_of(options), flags->output.max_reject_rate,
+                            context);
       ProgressDisplay display("pomona run", context.quiet);
       const RunResult result = run(options, display.hooks(), context.stop);
       display.finish();

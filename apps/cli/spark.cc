@@ -84,12 +84,12 @@ void add_engine_flags(CLI::App& app, EngineFlags& flags) {
       ->group("Engine");
 }
 
-int run_on_spark(const EngineFlags& flags, const cluster::Job& job, double max_reject_rate,
+int run_on_spark(const EngineFlags& flags, const distributed::Job& job, double max_reject_rate,
                  const Context& context) {
   const ScratchFolder scratch;
   const fs::path order = scratch.path() / "job.json";
   const fs::path answer = scratch.path() / "result.json";
-  json text = {{"job", cluster::to_json(job)},
+  json text = {{"job", distributed::to_json(job)},
                {"master", flags.master},
                {"conf", conf_of(flags.conf)},
                {"quiet", context.quiet},

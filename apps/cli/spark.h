@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "command.h"
-#include "pomona/cluster/job.h"
+#include "pomona/distributed/job.h"
 
 namespace pomona::cli {
 
@@ -26,7 +26,7 @@ void add_engine_flags(CLI::App& app, EngineFlags& flags);
 // Runs the job inside Spark: a Python process that is its driver, with our terminal, signals and exit codes.
 // Prints what came out; with photos, ends with kTooManyRejects above `max_reject_rate`. Throws Error{kUsage |
 // kUnavailable}.
-int run_on_spark(const EngineFlags& flags, const cluster::Job& job, double max_reject_rate,
+int run_on_spark(const EngineFlags& flags, const distributed::Job& job, double max_reject_rate,
                  const Context& context);
 
 }  // namespace pomona::cli

@@ -9,7 +9,7 @@ namespace pomona::python {
 void bind_errors(nanobind::module_& module);  // pomona.Error and its kinds; must come first
 void bind_arrow(nanobind::module_& module);
 void bind_featurizer(nanobind::module_& module);
-void bind_cluster(nanobind::module_& module);
+void bind_distributed(nanobind::module_& module);
 void bind_pca(nanobind::module_& module);
 void bind_model(nanobind::module_& module);
 void bind_dataset(nanobind::module_& module);

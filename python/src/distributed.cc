@@ -11,13 +11,13 @@
 #include "bindings.h"
 #include "pomona/base/error.h"
 #include "pomona/base/json_text.h"
-#include "pomona/cluster/features_driver.h"
-#include "pomona/cluster/job.h"
-#include "pomona/cluster/listing_units.h"
-#include "pomona/cluster/moments_tree.h"
-#include "pomona/cluster/reduce_driver.h"
-#include "pomona/cluster/shipment.h"
-#include "pomona/cluster/worker.h"
+#include "pomona/distributed/features_driver.h"
+#include "pomona/distributed/job.h"
+#include "pomona/distributed/listing_units.h"
+#include "pomona/distributed/moments_tree.h"
+#include "pomona/distributed/reduce_driver.h"
+#include "pomona/distributed/shipment.h"
+#include "pomona/distributed/worker.h"
 #include "pomona/pipeline/run.h"
 
 namespace nb = nanobind;
@@ -46,35 +46,36 @@ std::string answer(Work work) {
   }
 }
 
-cluster::Job job_of(const std::string& text) {
-  return cluster::job_from_json(parse(text));
+distributed::Job job_of(const std::string& text) {
+  return distributed::job_from_json(parse(text));
 }
 
 }  // namespace
 
-void bind_cluster(nb::module_& module) {
+void bind_distributed(nb::module_& module) {
   nb::module_ m =
-      module.def_submodule("cluster", "The engine's part of a job on many machines; see pomona.spark.");
+      module.def_submodule("distributed", "The engine's part of a job on many machines; see pomona.spark.");
 
-  m.def("plan_shipment",
-        [](const std::string& job) { return answer([&] { return cluster::plan_shipment(job_of(job)); }); });
+  m.def("plan_shipment", [](const std::string& job) {
+    return answer([&] { return distributed::plan_shipment(job_of(job)); });
+  });
   m.def("plan_listing", [](const std::string& job, const std::string& run_id, std::size_t wanted) {
-    return answer([&] { return cluster::plan_listing(job_of(job), run_id, wanted); });
+    return answer([&] { return distributed::plan_listing(job_of(job), run_id, wanted); });
   });
   m.def("cut_parts", [](const std::string& job, const std::string& chunks, std::uint64_t photos_per_part) {
-    return answer([&] { return cluster::cut_parts(job_of(job), parse(chunks), photos_per_part); });
+    return answer([&] { return distributed::cut_parts(job_of(job), parse(chunks), photos_per_part); });
   });
   m.def("begin_features", [](const std::string& job, const std::string& facts) {
-    return answer([&] { return cluster::begin_features(job_of(job), parse(facts)); });
+    return answer([&] { return distributed::begin_features(job_of(job), parse(facts)); });
   });
   m.def("publish", [](const std::string& place, const std::string& run_id, const std::string& staged) {
     return answer([&] {
-      cluster::publish(place, run_id, parse(staged));
+      distributed::publish(place, run_id, parse(staged));
       return true;
     });
   });
   m.def("finish_features", [](const std::string& job, const std::string& what) {
-    return answer([&] { return cluster::finish_features(job_of(job), parse(what)); });
+    return answer([&] { return distributed::finish_features(job_of(job), parse(what)); });
   });
   m.def("drop_older_model", [](const std::string& dest, bool changed) {
     return answer([&] {
@@ -87,42 +88,44 @@ void bind_cluster(nb::module_& module) {
   });
   m.def("merge_moments",
         [](const std::string& place, const std::string& run_id, const std::vector<std::string>& files) {
-          return answer([&] { return cluster::merge_moments(place, run_id, files); });
+          return answer([&] { return distributed::merge_moments(place, run_id, files); });
         });
   m.def("fit_pca", [](const std::string& job, const std::string& place, const std::vector<std::string>& files,
                       const std::string& record, const std::string& output, int threads) {
     return answer(
-        [&] { return cluster::fit_pca(job_of(job), place, files, parse(record), output, threads); });
+        [&] { return distributed::fit_pca(job_of(job), place, files, parse(record), output, threads); });
   });
-  m.def("begin_reduced",
-        [](const std::string& job) { return answer([&] { return cluster::begin_reduced(job_of(job)); }); });
+  m.def("begin_reduced", [](const std::string& job) {
+    return answer([&] { return distributed::begin_reduced(job_of(job)); });
+  });
   m.def("place_pca", [](const std::string& job, const std::string& run_id, const std::string& fitted) {
-    return answer([&] { return cluster::place_pca(job_of(job), run_id, fitted); });
+    return answer([&] { return distributed::place_pca(job_of(job), run_id, fitted); });
   });
   m.def("finish_reduced", [](const std::string& job, const std::string& what) {
-    return answer([&] { return cluster::finish_reduced_dataset(job_of(job), parse(what)); });
+    return answer([&] { return distributed::finish_reduced_dataset(job_of(job), parse(what)); });
   });
-  m.attr("FAN_IN") = cluster::kFanIn;
+  m.attr("FAN_IN") = distributed::kFanIn;
 
-  nb::class_<cluster::Worker>(m, "Worker", "What one Python worker of an executor keeps between tasks.")
-      .def("__init__", [](cluster::Worker* self, const std::string& shipment, const std::string& folder,
-                          int threads) { new (self) cluster::Worker(parse(shipment), folder, threads); })
-      .def("prepare", [](cluster::Worker& w, bool head) { return answer([&] { return w.prepare(head); }); })
+  nb::class_<distributed::Worker>(m, "Worker", "What one Python worker of an executor keeps between tasks.")
+      .def("__init__", [](distributed::Worker* self, const std::string& shipment, const std::string& folder,
+                          int threads) { new (self) distributed::Worker(parse(shipment), folder, threads); })
+      .def("prepare",
+           [](distributed::Worker& w, bool head) { return answer([&] { return w.prepare(head); }); })
       .def("list",
-           [](cluster::Worker& w, const std::string& run_id, const std::string& unit) {
+           [](distributed::Worker& w, const std::string& run_id, const std::string& unit) {
              return answer([&] { return w.list(run_id, parse(unit)); });
            })
       .def("featurize",
-           [](cluster::Worker& w, const std::string& task) {
+           [](distributed::Worker& w, const std::string& task) {
              return answer([&] { return w.featurize(parse(task)); });
            })
       .def("part_moments",
-           [](cluster::Worker& w, const std::string& task) {
+           [](distributed::Worker& w, const std::string& task) {
              return answer([&] { return w.part_moments(parse(task)); });
            })
-      .def("reduce", [](cluster::Worker& w,
+      .def("reduce", [](distributed::Worker& w,
                         const std::string& task) { return answer([&] { return w.reduce(parse(task)); }); })
-      .def("conclude", [](cluster::Worker& w) { return answer([&] { return w.conclude(); }); });
+      .def("conclude", [](distributed::Worker& w) { return answer([&] { return w.conclude(); }); });
 }
 
 }  // namespace pomona::python

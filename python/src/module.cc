@@ -7,7 +7,7 @@ NB_MODULE(_core, module) {
   pomona::python::bind_errors(module);
   pomona::python::bind_arrow(module);
   pomona::python::bind_featurizer(module);
-  pomona::python::bind_cluster(module);
+  pomona::python::bind_distributed(module);
   pomona::python::bind_pca(module);
   pomona::python::bind_model(module);
   pomona::python::bind_dataset(module);

@@ -4,7 +4,7 @@
 #include <array>
 
 #include "fuzz.h"
-#include "pomona/cluster/listing_chunk.h"
+#include "pomona/distributed/listing_chunk.h"
 #include "pomona/storage/dataset.h"
 #include "pomona/storage/dataset_internal.h"
 
@@ -71,8 +71,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       for (const std::array<std::uint64_t, 2> range :
            {std::array<std::uint64_t, 2>{0, 3}, {1, 1}, {0, 1'000'000}}) {
         fuzz::accepts([&] {
-          cluster::read_listing_chunk(Store::open(folder), "chunk.parquet", range[0], range[1],
-                                      [](Entry&&) {});
+          distributed::read_listing_chunk(Store::open(folder), "chunk.parquet", range[0], range[1],
+                                          [](Entry&&) {});
         });
       }
       return 0;

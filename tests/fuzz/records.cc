@@ -7,8 +7,8 @@
 #include <nlohmann/json.hpp>
 
 #include "fuzz.h"
-#include "pomona/cluster/job.h"
-#include "pomona/cluster/shipment.h"
+#include "pomona/distributed/job.h"
+#include "pomona/distributed/shipment.h"
 #include "pomona/model/fingerprint.h"
 #include "pomona/model/preprocess.h"
 #include "pomona/model/registry.h"
@@ -58,12 +58,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       break;
     case 3:
       fuzz::accepts([&] {
-        const cluster::Job job = cluster::job_from_json(record);
-        cluster::job_from_json(cluster::to_json(job));
+        const distributed::Job job = distributed::job_from_json(record);
+        distributed::job_from_json(distributed::to_json(job));
       });
       break;
     case 4:
-      fuzz::accepts([&] { cluster::to_json(cluster::schema_from_json(record)); });
+      fuzz::accepts([&] { distributed::to_json(distributed::schema_from_json(record)); });
       break;
     case 5:
       fuzz::accepts([&] { to_json(part_from_json(record)); });

@@ -9,8 +9,8 @@
 
 #include "fuzz.h"
 #include "pomona/base/paths.h"
-#include "pomona/cluster/job.h"
-#include "pomona/cluster/listing_chunk.h"
+#include "pomona/distributed/job.h"
+#include "pomona/distributed/listing_chunk.h"
 #include "pomona/learn/classifier.h"
 #include "pomona/learn/moments.h"
 #include "pomona/learn/pca.h"
@@ -98,7 +98,7 @@ void write_dataset(const Seeds& seeds, Format format, bool packed) {
 void write_listing(const Seeds& seeds) {
   fuzz::clear_scratch();
   const Store store = Store::open(fuzz::scratch().string());
-  cluster::ListingChunkWriter writer(store, "chunk.parquet");
+  distributed::ListingChunkWriter writer(store, "chunk.parquet");
   for (int i = 0; i < 4; ++i) {
     Entry entry;
     entry.path = "a/" + std::to_string(i) + ".jpg";
@@ -130,10 +130,10 @@ int main(int count, char** words) {
   seeds.add("records", "preprocess", 6, to_json(model.backbone.preprocess).dump());
   seeds.add("records", "fingerprint", 7, to_json(model.backbone.fingerprint).dump());
   Schema schema;
-  seeds.add("records", "schema", 4, cluster::to_json(schema).dump());
+  seeds.add("records", "schema", 4, distributed::to_json(schema).dump());
   RunOptions run;
   run.featurize.listing.sources = {"photos"};
   run.dest = "out";
-  seeds.add("records", "job", 3, cluster::to_json(cluster::job_of(run)).dump());
+  seeds.add("records", "job", 3, distributed::to_json(distributed::job_of(run)).dump());
   return 0;
 }

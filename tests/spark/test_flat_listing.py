@@ -21,25 +21,25 @@ LONG = "x" * 400  # an entry takes half a kilobyte: all of them 150 MB
 
 LISTER = '''
 import json, sys
-from pomona._core import cluster
+from pomona._core import distributed
 
 def peak():
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM")) / 1024
 
 job, folder = sys.argv[1:]
-shipment = json.loads(cluster.plan_shipment(job))
-worker = cluster.Worker(json.dumps(shipment), folder, 1)
+shipment = json.loads(distributed.plan_shipment(job))
+worker = distributed.Worker(json.dumps(shipment), folder, 1)
 run_id = "0123456789abcdef"
 # What connecting and one whole page need is no matter of how many keys there are.
 few = json.loads(job)
 few["featurize"]["sources"] = ["s3://flat/few"]
-json.loads(cluster.plan_listing(json.dumps(few), run_id, 8))
+json.loads(distributed.plan_listing(json.dumps(few), run_id, 8))
 before = peak()
-units = json.loads(cluster.plan_listing(job, run_id, 8))
+units = json.loads(distributed.plan_listing(job, run_id, 8))
 planned = peak()
 chunk = json.loads(worker.list(run_id, json.dumps(units[0])))
 listed = peak()
-parts = json.loads(cluster.cut_parts(job, json.dumps([chunk]), 1024))
+parts = json.loads(distributed.cut_parts(job, json.dumps([chunk]), 1024))
 print(json.dumps({"units": units, "count": chunk["count"], "parts": len(parts), "last": parts[-1],
                   "before": before, "planned": planned, "listed": listed, "cut": peak()}))
 '''

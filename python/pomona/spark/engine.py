@@ -15,7 +15,7 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import pomona
-from pomona._core import cluster
+from pomona._core import distributed
 
 from .tasks import Stage
 
@@ -97,7 +97,7 @@ class Engine:
     # What every step needs.
 
     def _ship(self):
-        self.shipment = json.loads(cluster.plan_shipment(self.text))
+        self.shipment = json.loads(distributed.plan_shipment(self.text))
         self.folder = tempfile.mkdtemp(prefix="pomona-")
         path = os.path.join(self.folder, f"pomona-{self.id}.shipment")  # Spark would unpack a .tar by itself
         with tarfile.open(path, "w", dereference=True) as tar:
@@ -155,7 +155,7 @@ class Engine:
         began = time.time()
         staged = [json.dumps({"staged": a["staged"], "record": a["record"]}) for a in answers if a["staged"]]
         with ThreadPoolExecutor(PUBLISHERS) as pool:
-            list(pool.map(lambda one: cluster.publish(place, run_id, one), staged))
+            list(pool.map(lambda one: distributed.publish(place, run_id, one), staged))
         self._span("publish", began, time.time(), "driver")
 
     def _more(self):
@@ -201,19 +201,19 @@ class Engine:
                 precisions = sorted({p["fingerprint"]["precision"] for p in prepared})
                 raise failure(f"the executors would not make the same vectors: their CPUs take {' and '.join(precisions)}. "
                               f"Give --precision f32.", "mismatch")
-        begun = json.loads(cluster.begin_features(self.text, json.dumps(facts)))
+        begun = json.loads(distributed.begin_features(self.text, json.dumps(facts)))
         run_id = begun["run_id"]
         if begun["adopted"]:
             self.result["notes"].append(f"{begun['adopted']} parts that an earlier run finished were taken over")
 
-        units = json.loads(cluster.plan_listing(self.text, run_id, max(16, 4 * slots)))
+        units = json.loads(distributed.plan_listing(self.text, run_id, max(16, 4 * slots)))
         open_units = [n for n, unit in enumerate(units) if "chunk" not in unit]
         listed = self._map(f"list {len(open_units)} folders", "list",
                            [{"run_id": run_id, "unit": units[n]} for n in open_units],
                            partitions=self.partitions or 4 * slots)
         for n, chunk in zip(open_units, listed):
             units[n] = chunk
-        parts = json.loads(cluster.cut_parts(self.text, json.dumps(units), facts["photos_per_part"]))
+        parts = json.loads(distributed.cut_parts(self.text, json.dumps(units), facts["photos_per_part"]))
         photos = sum(part["count"] for part in parts)
         if len(parts) < slots:
             self.result["notes"].append(
@@ -238,7 +238,7 @@ class Engine:
                 unfit = error
         for result in results:
             result["began"] -= self.begin
-        finished = json.loads(cluster.finish_features(self.text, json.dumps({
+        finished = json.loads(distributed.finish_features(self.text, json.dumps({
             "facts": facts, "run_id": run_id, "schema": begun["schema"], "header": begun["header"],
             "record": self.shipment["record"], "results": results, "seconds": time.time() - self.begin,
             "timeline": self.spans, "rate": self._rate(), "more": self._more()})))
@@ -247,7 +247,7 @@ class Engine:
         self.result["counters"] = dict(zip(("photos", "rejected", "bytes"), (counter.value for counter in counters)))
         changed = finished.pop("changed") or options["overwrite"]
         if self.job["kind"] == "run":
-            self.result["notes"] += json.loads(cluster.drop_older_model(place.rpartition("/")[0], changed))
+            self.result["notes"] += json.loads(distributed.drop_older_model(place.rpartition("/")[0], changed))
         if unfit:
             raise unfit
 
@@ -257,8 +257,8 @@ class Engine:
 
     def _fit(self, place, run_id, files, record, output):
         """Sums moments by a tree whose shape depends on the number of files alone, then fits the PCA."""
-        while len(files) > cluster.FAN_IN:
-            groups = [files[n:n + cluster.FAN_IN] for n in range(0, len(files), cluster.FAN_IN)]
+        while len(files) > distributed.FAN_IN:
+            groups = [files[n:n + distributed.FAN_IN] for n in range(0, len(files), distributed.FAN_IN)]
             files = [answer["answer"] for answer in self._map(
                 f"sum the moments of {len(files)} parts", "merge",
                 [{"place": place, "run_id": run_id, "files": group} for group in groups])]
@@ -269,7 +269,7 @@ class Engine:
         options = self.job["reduce"]
         began = time.time()
         stages = {}
-        begun = json.loads(cluster.begin_reduced(self.text))
+        begun = json.loads(distributed.begin_reduced(self.text))
         run_id = begun["run_id"]
         output = f"{options['dest']}/_temporary/{run_id}/fitted.bin"
         if "pca" not in options:
@@ -284,7 +284,7 @@ class Engine:
                 stages["moments"] = time.time() - began
                 self._fit(options["dest"], run_id, [answer["moments"] for answer in sums], begun["record"], output)
                 stages["fit"] = time.time() - began - stages["moments"]
-        placed = json.loads(cluster.place_pca(self.text, run_id, output))
+        placed = json.loads(distributed.place_pca(self.text, run_id, output))
         self.result["warnings"] += placed["warnings"]
         mapped = time.time()
         results = self._map(f"reduce {begun['rows']:,} rows to {placed['k']} components", "reduce",
@@ -292,6 +292,6 @@ class Engine:
                              for index, part in enumerate(begun["parts"])])
         self._publish(options["dest"], run_id, results)
         stages["reduce"] = time.time() - mapped
-        self.result["reduced"] = json.loads(cluster.finish_reduced(self.text, json.dumps({
+        self.result["reduced"] = json.loads(distributed.finish_reduced(self.text, json.dumps({
             "run_id": run_id, "results": results, "seconds": time.time() - began, "stages": stages,
             "more": {**self._more(), "timeline": self.spans}})))

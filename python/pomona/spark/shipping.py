@@ -12,7 +12,7 @@ import shutil
 import tarfile
 import tempfile
 
-from pomona._core import cluster
+from pomona._core import distributed
 
 _shipped: dict[tuple, dict] = {}  # (application, what) -> where executors find it
 
@@ -26,7 +26,7 @@ def network_plan(options: dict) -> dict:
         "sources": [], "dest": "/", "network": {k: v for k, v in options.items() if v is not None}, "batch": 1,
         "labels": "none", "format": "parquet", "csv_packed": False, "rows_per_file": 1, "resume": False,
         "overwrite": False, "threads": 0, "io_threads": 0, "moments": False, "max_moments_d": 0, "invocation": None}}
-    plan = json.loads(cluster.plan_shipment(json.dumps(job)))
+    plan = json.loads(distributed.plan_shipment(json.dumps(job)))
     return {"network": plan["job"]["featurize"]["network"], "files": plan["files"], "texts": plan["texts"]}
 
 

@@ -41,13 +41,13 @@ def _unpacked(archive, sha256):
 def _engine(stage):
     global _worker
     if _worker is None or _worker[0] != stage.job_id:
-        from pomona._core import cluster
+        from pomona._core import distributed
         from pyspark import TaskContext
 
         _worker = None
         threads = stage.threads or TaskContext.get().cpus()
         folder = _unpacked(stage.archive, stage.sha256)
-        _worker = (stage.job_id, cluster.Worker(stage.shipment, folder, threads), threads)
+        _worker = (stage.job_id, distributed.Worker(stage.shipment, folder, threads), threads)
     return _worker
 
 
@@ -85,7 +85,7 @@ class Stage:
         return json.dumps(answer)
 
     def _do(self, task):
-        from pomona._core import cluster
+        from pomona._core import distributed
 
         _, worker, threads = _engine(self)
         if self.call == "prepare":
@@ -93,9 +93,9 @@ class Stage:
         if self.call == "list":
             return worker.list(task["run_id"], json.dumps(task["unit"]))
         if self.call == "merge":
-            return cluster.merge_moments(task["place"], task["run_id"], task["files"])
+            return distributed.merge_moments(task["place"], task["run_id"], task["files"])
         if self.call == "fit":
-            return cluster.fit_pca(task["job"], task["place"], task["files"], json.dumps(task["record"]), task["output"],
+            return distributed.fit_pca(task["job"], task["place"], task["files"], json.dumps(task["record"]), task["output"],
                                    threads)
         if self.call == "conclude":
             return worker.conclude()

@@ -5,13 +5,13 @@
 #include <gmock/gmock.h>
 
 #include "pomona/base/error.h"
-#include "pomona/cluster/job.h"
-#include "pomona/cluster/listing_chunk.h"
-#include "pomona/cluster/listing_units.h"
+#include "pomona/distributed/job.h"
+#include "pomona/distributed/listing_chunk.h"
+#include "pomona/distributed/listing_units.h"
 #include "pomona/pipeline/scratch_folder.h"
 #include "pomona/storage/listing.h"
 
-namespace pomona::cluster {
+namespace pomona::distributed {
 namespace {
 
 namespace fs = std::filesystem;
@@ -102,4 +102,4 @@ TEST(Job, ComesBackFromItsJson) {
 }
 
 }  // namespace
-}  // namespace pomona::cluster
+}  // namespace pomona::distributed

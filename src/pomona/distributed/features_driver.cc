@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "pomona/cluster/features_driver.h"
+#include "pomona/distributed/features_driver.h"
 
 #include <algorithm>
 #include <set>
@@ -13,7 +13,7 @@
 #include "pomona/storage/dataset.h"
 #include "pomona/storage/hold_place.h"
 
-namespace pomona::cluster {
+namespace pomona::distributed {
 namespace {
 
 using nlohmann::json;
@@ -153,4 +153,4 @@ json finish_features(const Job& job, const json& what) {
           {"warnings", warnings}};
 }
 
-}  // namespace pomona::cluster
+}  // namespace pomona::distributed

@@ -5,9 +5,9 @@
 
 #include <nlohmann/json.hpp>
 
-#include "pomona/cluster/job.h"
+#include "pomona/distributed/job.h"
 
-namespace pomona::cluster {
+namespace pomona::distributed {
 
 // The driver's side of a features dataset. All it holds are names and counts, one record a part.
 
@@ -25,4 +25,4 @@ void publish(const std::string& place, const std::string& run_id, const nlohmann
 // "warnings"}.
 nlohmann::json finish_features(const Job& job, const nlohmann::json& what);
 
-}  // namespace pomona::cluster
+}  // namespace pomona::distributed

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "pomona/cluster/job.h"
+#include "pomona/distributed/job.h"
 
 #include <filesystem>
 #include <utility>
@@ -10,7 +10,7 @@
 #include "pomona/pipeline/network_record.h"
 #include "pomona/storage/uri_paths.h"
 
-namespace pomona::cluster {
+namespace pomona::distributed {
 namespace {
 
 using nlohmann::json;
@@ -302,4 +302,4 @@ std::string from_hex_text(const std::string& hex) {
   return bytes;
 }
 
-}  // namespace pomona::cluster
+}  // namespace pomona::distributed

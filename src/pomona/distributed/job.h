@@ -12,7 +12,7 @@
 // Jobs spread over machines. Every function here takes and gives small values (options, names, counts), so
 // that a scheduler such as Apache Spark can carry them; photos, vectors and sums go through the dataset's
 // store.
-namespace pomona::cluster {
+namespace pomona::distributed {
 
 // What is to be done, as the command understood it and as it travels to every machine.
 struct Job {
@@ -39,4 +39,4 @@ Schema schema_from_json(const nlohmann::json& json);  // Throws Error{kFormat}.
 std::string to_hex_text(const std::string& bytes);
 std::string from_hex_text(const std::string& hex);  // Throws Error{kFormat}.
 
-}  // namespace pomona::cluster
+}  // namespace pomona::distributed

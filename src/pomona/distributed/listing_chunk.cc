@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "pomona/cluster/listing_chunk.h"
+#include "pomona/distributed/listing_chunk.h"
 
 #include <arrow/api.h>
 #include <parquet/arrow/reader.h>
@@ -11,7 +11,7 @@
 #include "pomona/base/error.h"
 #include "pomona/storage/arrow_status_internal.h"
 
-namespace pomona::cluster {
+namespace pomona::distributed {
 namespace {
 
 // Entries of a row group: what a reader of one part holds at once, besides the part's own.
@@ -135,4 +135,4 @@ void read_listing_chunk(const Store& store, const std::string& name, std::uint64
   }
 }
 
-}  // namespace pomona::cluster
+}  // namespace pomona::distributed

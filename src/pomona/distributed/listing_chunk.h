@@ -9,7 +9,7 @@
 
 #include "pomona/storage/store.h"
 
-namespace pomona::cluster {
+namespace pomona::distributed {
 
 // A stretch of a listing as a Parquet file: path (raw bytes), bytes, mtime_ns, directory. Not thread-safe.
 class ListingChunkWriter {
@@ -38,4 +38,4 @@ class ListingChunkWriter {
 void read_listing_chunk(const Store& store, const std::string& name, std::uint64_t offset,
                         std::uint64_t count, const std::function<void(Entry&&)>& sink);
 
-}  // namespace pomona::cluster
+}  // namespace pomona::distributed

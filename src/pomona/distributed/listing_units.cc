@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "pomona/cluster/listing_units.h"
+#include "pomona/distributed/listing_units.h"
 
 #include <fmt/format.h>
 
@@ -8,12 +8,12 @@
 #include <vector>
 
 #include "pomona/base/error.h"
-#include "pomona/cluster/listing_chunk.h"
+#include "pomona/distributed/listing_chunk.h"
 #include "pomona/pipeline/features_dataset.h"
 #include "pomona/storage/dataset.h"
 #include "pomona/storage/listing_split.h"
 
-namespace pomona::cluster {
+namespace pomona::distributed {
 namespace {
 
 using nlohmann::json;
@@ -153,4 +153,4 @@ json cut_parts(const Job& job, const json& chunks, std::uint64_t photos_per_part
   return parts;
 }
 
-}  // namespace pomona::cluster
+}  // namespace pomona::distributed

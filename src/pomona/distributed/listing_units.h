@@ -6,9 +6,9 @@
 
 #include <nlohmann/json.hpp>
 
-#include "pomona/cluster/job.h"
+#include "pomona/distributed/job.h"
 
-namespace pomona::cluster {
+namespace pomona::distributed {
 
 // The listing of a job, cut so that many machines can list: units in the order of list_photos(). A unit is a
 // folder for a worker to list, {"source", "below" (hex)}, or a stretch that is listed already,
@@ -24,4 +24,4 @@ nlohmann::json list_unit(const Job& job, const std::string& run_id, const nlohma
 // "segments": [{"source", "chunk", "offset", "count"}]}]. Throws Error{kNotFound} where there is no photo.
 nlohmann::json cut_parts(const Job& job, const nlohmann::json& chunks, std::uint64_t photos_per_part);
 
-}  // namespace pomona::cluster
+}  // namespace pomona::distributed

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "pomona/cluster/moments_tree.h"
+#include "pomona/distributed/moments_tree.h"
 
 #include "pomona/base/error.h"
 #include "pomona/learn/moments.h"
 #include "pomona/storage/dataset.h"
 #include "pomona/storage/uri_paths.h"
 
-namespace pomona::cluster {
+namespace pomona::distributed {
 namespace {
 
 Moments sum(const Store& store, const std::vector<std::string>& files) {
@@ -39,4 +39,4 @@ nlohmann::json fit_pca(const Job& job, const std::string& place, const std::vect
   return {{"k", pca.k()}, {"d", pca.d()}, {"n", pca.n()}, {"explained", pca.explained()}};
 }
 
-}  // namespace pomona::cluster
+}  // namespace pomona::distributed

@@ -6,9 +6,9 @@
 
 #include <nlohmann/json.hpp>
 
-#include "pomona/cluster/job.h"
+#include "pomona/distributed/job.h"
 
-namespace pomona::cluster {
+namespace pomona::distributed {
 
 // Moments of parts are summed by a tree whose shape depends on the number of parts alone: groups of kFanIn
 // neighbours, level by level. So the last bits do not depend on how many machines there were.
@@ -24,4 +24,4 @@ std::string merge_moments(const std::string& place, const std::string& run_id,
 nlohmann::json fit_pca(const Job& job, const std::string& place, const std::vector<std::string>& files,
                        const nlohmann::json& record, const std::string& output, int threads);
 
-}  // namespace pomona::cluster
+}  // namespace pomona::distributed

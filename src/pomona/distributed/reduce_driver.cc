@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "pomona/cluster/reduce_driver.h"
+#include "pomona/distributed/reduce_driver.h"
 
 #include <algorithm>
 #include <utility>
@@ -10,7 +10,7 @@
 #include "pomona/storage/dataset.h"
 #include "pomona/storage/hold_place.h"
 
-namespace pomona::cluster {
+namespace pomona::distributed {
 
 using nlohmann::json;
 
@@ -78,4 +78,4 @@ json finish_reduced_dataset(const Job& job, const json& what) {
           {"pca_file", result.pca_file}};
 }
 
-}  // namespace pomona::cluster
+}  // namespace pomona::distributed

@@ -5,9 +5,9 @@
 
 #include <nlohmann/json.hpp>
 
-#include "pomona/cluster/job.h"
+#include "pomona/distributed/job.h"
 
-namespace pomona::cluster {
+namespace pomona::distributed {
 
 // The driver's side of a dataset of components.
 
@@ -23,4 +23,4 @@ nlohmann::json place_pca(const Job& job, const std::string& run_id, const std::s
 // {"rows", "d", "k", "explained", "pca_file"}.
 nlohmann::json finish_reduced_dataset(const Job& job, const nlohmann::json& what);
 
-}  // namespace pomona::cluster
+}  // namespace pomona::distributed

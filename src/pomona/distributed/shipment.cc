@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "pomona/cluster/shipment.h"
+#include "pomona/distributed/shipment.h"
 
 #include <filesystem>
 #include <utility>
@@ -11,7 +11,7 @@
 #include "pomona/pipeline/network_record.h"
 #include "pomona/storage/store.h"
 
-namespace pomona::cluster {
+namespace pomona::distributed {
 namespace {
 
 namespace fs = std::filesystem;
@@ -123,4 +123,4 @@ Job localized(json job, const std::string& folder) {
   return job_from_json(job);
 }
 
-}  // namespace pomona::cluster
+}  // namespace pomona::distributed

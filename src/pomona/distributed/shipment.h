@@ -5,9 +5,9 @@
 
 #include <nlohmann/json.hpp>
 
-#include "pomona/cluster/job.h"
+#include "pomona/distributed/job.h"
 
-namespace pomona::cluster {
+namespace pomona::distributed {
 
 // What other machines need of this one's files to do a job: the network, a table of labels, a preprocessing
 // file. {"job": the job with those names replaced by "@/name", "files": [{"path", "name"}], "texts":
@@ -19,4 +19,4 @@ nlohmann::json plan_shipment(const Job& job);
 // A job whose shipped names stand below `folder`.
 Job localized(nlohmann::json job, const std::string& folder);
 
-}  // namespace pomona::cluster
+}  // namespace pomona::distributed

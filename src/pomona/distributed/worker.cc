@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "pomona/cluster/worker.h"
+#include "pomona/distributed/worker.h"
 
 #include <fmt/format.h>
 
@@ -14,9 +14,9 @@
 
 #include "pomona/base/error.h"
 #include "pomona/base/json_text.h"
-#include "pomona/cluster/listing_chunk.h"
-#include "pomona/cluster/listing_units.h"
-#include "pomona/cluster/shipment.h"
+#include "pomona/distributed/listing_chunk.h"
+#include "pomona/distributed/listing_units.h"
+#include "pomona/distributed/shipment.h"
 #include "pomona/learn/moments.h"
 #include "pomona/pipeline/features_dataset.h"
 #include "pomona/pipeline/known_rows.h"
@@ -31,7 +31,7 @@
 #include "pomona/storage/listing.h"
 #include "pomona/storage/reader.h"
 
-namespace pomona::cluster {
+namespace pomona::distributed {
 namespace {
 
 using nlohmann::json;
@@ -360,4 +360,4 @@ json Worker::conclude() {
   return out;
 }
 
-}  // namespace pomona::cluster
+}  // namespace pomona::distributed

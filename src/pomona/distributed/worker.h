@@ -6,7 +6,7 @@
 
 #include <nlohmann/json.hpp>
 
-namespace pomona::cluster {
+namespace pomona::distributed {
 
 // What one process of an executor does of a job: it opens the network once, and keeps connections, the PCA
 // and the rows of earlier runs between tasks. Every task may run again, elsewhere, or twice at a time: what
@@ -42,4 +42,4 @@ class Worker {
   std::unique_ptr<Impl> impl_;
 };
 
-}  // namespace pomona::cluster
+}  // namespace pomona::distributed
