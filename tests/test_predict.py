@@ -9,10 +9,9 @@ import sys
 
 import numpy as np
 import pytest
+from places import BUILD, ROOT
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "oracle"))
-BUILD = pathlib.Path(os.environ.get("POMONA_BUILD", ROOT / "build"))
 POMONA = BUILD / "bin" / "pomona"
 ORACLE = BUILD / "bin" / "pomona-modelfile-oracle"
 pytestmark = pytest.mark.skipif(not POMONA.exists() or not ORACLE.exists(), reason=f"{BUILD}/bin is not built")

@@ -7,8 +7,8 @@ import re
 import subprocess
 
 import pytest
+from places import ROOT
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 DEPLOY, BIN = ROOT / "deploy", ROOT / ".venv-deploy" / "bin"
 CHECK = pathlib.Path(__file__).with_name("check.py")
 pytestmark = [pytest.mark.slow,

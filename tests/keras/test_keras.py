@@ -8,8 +8,8 @@ import sys
 
 import numpy as np
 import pytest
+from places import ROOT
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
 from engine_support import make_photo, parts, vectors  # noqa: E402

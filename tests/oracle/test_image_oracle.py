@@ -5,8 +5,6 @@ Runs bin/pomona-image-oracle of the build folder that POMONA_BUILD names (defaul
 """
 
 import io
-import os
-import pathlib
 import random
 import struct
 import subprocess
@@ -16,10 +14,9 @@ import zlib
 import numpy as np
 import pytest
 from PIL import Image, ImageOps, features
+from places import BUILD, SHARED
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-TOOL = pathlib.Path(os.environ.get("POMONA_BUILD", ROOT / "build")) / "bin" / "pomona-image-oracle"
-SHARED = pathlib.Path(os.environ.get("POMONA_SHARED", ROOT.parent / "shared" / "data"))
+TOOL = BUILD / "bin" / "pomona-image-oracle"
 KERNELS = {
     "bicubic": Image.Resampling.BICUBIC,
     "bilinear": Image.Resampling.BILINEAR,

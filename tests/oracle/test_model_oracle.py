@@ -8,11 +8,9 @@ import sys
 
 import numpy as np
 import pytest
+from places import BUILD, ROOT, SHARED
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-BUILD = pathlib.Path(os.environ.get("POMONA_BUILD", ROOT / "build"))
 ORACLE = BUILD / "bin" / "pomona-model-oracle"
-SHARED = pathlib.Path(os.environ.get("POMONA_SHARED", ROOT / ".." / "shared" / "data"))
 WEIGHTS = SHARED / "weights"
 MOBILENET = WEIGHTS / "mobilenet_v2_1.0_224.onnx"
 

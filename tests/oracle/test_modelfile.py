@@ -1,21 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Model files against ONNX Runtime: the same answers from the same pixels; and hostile files."""
 import json
-import os
-import pathlib
 import subprocess
 
 import numpy as np
 import pytest
+from places import BUILD, SHARED
 
 onnx = pytest.importorskip("onnx")
 ort = pytest.importorskip("onnxruntime")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-BUILD = pathlib.Path(os.environ.get("POMONA_BUILD", ROOT / "build"))
 ORACLE = BUILD / "bin" / "pomona-modelfile-oracle"
-SHARED = pathlib.Path(os.environ.get("POMONA_SHARED", ROOT / ".." / "shared" / "data"))
 MOBILENET = SHARED / "weights" / "mobilenet_v2_1.0_224.onnx"
 
 pytestmark = pytest.mark.skipif(not ORACLE.exists(), reason=f"{ORACLE} is not built")

@@ -4,17 +4,15 @@ import csv
 import hashlib
 import json
 import math
-import os
 import subprocess
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from places import BUILD
 
-ROOT = Path(__file__).resolve().parents[2]
-TOOL = Path(os.environ.get("POMONA_BUILD", ROOT / "build")) / "bin" / "pomona-storage-tool"
+TOOL = BUILD / "bin" / "pomona-storage-tool"
 pytestmark = pytest.mark.skipif(not TOOL.exists(), reason=f"{TOOL} is not built")
 
 

@@ -9,11 +9,11 @@ import sys
 
 import pytest
 from PIL import Image
+from places import ROOT
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from browser import Browser, Page, find_chromium  # noqa: E402
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 TOOL = pathlib.Path(os.environ.get("POMONA_BIN_DIR", ROOT / "build" / "bin")) / "pomona-report-sample"
 SECTIONS = ["overview", "scatter", "confusion", "per-class", "mistakes", "spectrum", "components", "storage", "classes",
             "sizes", "rejects", "run", "cost", "details"]

@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The whole chain from a bucket to a bucket: tables, PCA, model and report, the same as on a disk."""
 import json
-import pathlib
 import shutil
 import sys
 
 import pyarrow.parquet as pq
 import pytest
+from places import ROOT
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 import storage_server  # noqa: E402
 from engine_support import make_network, make_photos, small  # noqa: E402

@@ -5,16 +5,15 @@ import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from places import BUILD, ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 import storage_server  # noqa: E402
 
-TOOL = Path(os.environ.get("POMONA_BUILD", ROOT / "build")) / "bin" / "pomona-storage-tool"
+TOOL = BUILD / "bin" / "pomona-storage-tool"
 pytestmark = [
     pytest.mark.slow,  # its server is built by `make test-slow`
     pytest.mark.skipif(not TOOL.exists(), reason=f"{TOOL} is not built"),

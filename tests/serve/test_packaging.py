@@ -6,8 +6,8 @@ import shutil
 import subprocess
 
 import pytest
+from places import ROOT
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 SERVE = ROOT / "deploy" / "serve"
 
 

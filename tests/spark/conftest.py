@@ -5,8 +5,8 @@ import shutil
 import sys
 
 import pytest
+from places import ROOT
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests"), str(pathlib.Path(__file__).resolve().parent)]
 
 import storage_server  # noqa: E402

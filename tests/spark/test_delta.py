@@ -8,10 +8,8 @@ import urllib.parse
 import numpy as np
 import pyarrow.dataset as ds
 import pytest
+from places import PACKAGE, ROOT
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-BUILD = pathlib.Path(os.environ.get("POMONA_BUILD", ROOT / "build"))
-PACKAGE = pathlib.Path(os.environ.get("POMONA_PYTHON", BUILD / "python"))
 JARS = pathlib.Path(os.environ.get("POMONA_DELTA") or pathlib.Path(
     os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache", "pomona", "delta"))
 pytestmark = pytest.mark.slow

@@ -1,16 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """pomona.spark's stages on a real cluster: networks and models are shipped to executors, moments come back joined."""
 import json
-import os
 import pathlib
 
 import numpy as np
 import pyarrow.dataset as ds
 import pytest
+from places import PACKAGE
 
 JOBS = pathlib.Path(__file__).resolve().parent / "jobs"
-BUILD = pathlib.Path(os.environ.get("POMONA_BUILD", JOBS.parents[2] / "build"))
-PACKAGE = pathlib.Path(os.environ.get("POMONA_PYTHON", BUILD / "python"))
 pytestmark = pytest.mark.slow
 
 

@@ -1,16 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """pomona.spark's stages for Spark ML, on the newest Spark and on 3.5: equal to the command to the bit."""
 import json
-import os
 import pathlib
 
 import numpy as np
 import pyarrow.dataset as ds
 import pytest
+from places import PACKAGE
 
 JOBS = pathlib.Path(__file__).resolve().parent / "jobs"
-BUILD = pathlib.Path(os.environ.get("POMONA_BUILD", JOBS.parents[2] / "build"))
-PACKAGE = pathlib.Path(os.environ.get("POMONA_PYTHON", BUILD / "python"))
 pytestmark = pytest.mark.slow
 
 

@@ -2,7 +2,6 @@
 """examples/stream_photos.py: photos that land are featurized once each, however often the stream is killed."""
 import json
 import os
-import pathlib
 import shutil
 import signal
 import subprocess
@@ -11,10 +10,8 @@ import time
 import numpy as np
 import pyarrow.dataset as ds
 import pytest
+from places import PACKAGE, ROOT
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-BUILD = pathlib.Path(os.environ.get("POMONA_BUILD", ROOT / "build"))
-PACKAGE = pathlib.Path(os.environ.get("POMONA_PYTHON", BUILD / "python"))
 EXAMPLE = ROOT / "examples" / "stream_photos.py"
 pytestmark = pytest.mark.slow
 

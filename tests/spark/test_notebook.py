@@ -1,17 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """examples/fruits_on_spark.ipynb runs from top to bottom and leaves what it says."""
 import json
-import os
-import pathlib
 import subprocess
 
 import numpy as np
 import pyarrow.dataset as ds
 import pytest
+from places import PACKAGE, ROOT
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-BUILD = pathlib.Path(os.environ.get("POMONA_BUILD", ROOT / "build"))
-PACKAGE = pathlib.Path(os.environ.get("POMONA_PYTHON", BUILD / "python"))
 NOTEBOOK = ROOT / "examples" / "fruits_on_spark.ipynb"
 pytestmark = pytest.mark.slow
 

@@ -8,10 +8,8 @@ import subprocess
 import tempfile
 
 import pytest
+from places import PACKAGE, ROOT
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-BUILD = pathlib.Path(os.environ.get("POMONA_BUILD", ROOT / "build"))
-PACKAGE = pathlib.Path(os.environ.get("POMONA_PYTHON", BUILD / "python"))
 PYTHON = ROOT / ".venv-spark4" / "bin" / "python"
 pytestmark = pytest.mark.slow
 

@@ -12,10 +12,10 @@ import pytest
 import storage_server
 
 import engine_support
+from places import ROOT
 
 pytestmark = pytest.mark.slow  # their servers are installed by setup/stores.sh
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 AZURITE = ROOT / "tests" / "stores" / "azurite" / "node_modules" / "azurite" / "dist" / "src" / "blob" / "main.js"
 # Azurite's own well-known account, the same on every machine.
 ACCOUNT = "devstoreaccount1"

@@ -10,11 +10,10 @@ import subprocess
 import sys
 
 import pytest
+from places import BUILD, PACKAGE, ROOT
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "setup")]
+sys.path.insert(0, str(ROOT / "setup"))
 import sbom  # noqa: E402
-from places import BUILD, PACKAGE  # noqa: E402
 
 BINARY = pathlib.Path(os.environ.get("POMONA_BIN", BUILD / "bin" / "pomona"))
 
