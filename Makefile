@@ -60,10 +60,10 @@ format:  ## Format the C++ sources
 tidy:  ## clang-tidy over the C++ sources
 	@setup/tools.sh tidy
 
-asan:  ## Unit tests under AddressSanitizer and UndefinedBehaviorSanitizer
+asan:  ## Unit and whole-program tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@setup/tools.sh asan
 
-tsan:  ## Unit tests under ThreadSanitizer
+tsan:  ## Unit and whole-program tests under ThreadSanitizer
 	@setup/tools.sh tsan
 
 fuzz:  ## Fuzzers over every reader of foreign bytes, an hour in all (FUZZ_SECONDS=N each)

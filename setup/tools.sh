@@ -10,18 +10,13 @@ case ${1:-} in
     ;;
   tidy)
     setup/setup.sh release
+    # The build is gcc's, with options that clang does not know.
     git ls-files -co --exclude-standard -- 'src/*.cc' 'apps/*.cc' |
-      xargs -P "$(nproc)" -n 4 clang-tidy-19 -p build --quiet
+      xargs -P "$(nproc)" -n 4 clang-tidy-19 -p build --quiet --extra-arg=-Wno-unknown-warning-option
     ;;
   asan | tsan)
     setup/setup.sh "$1"
-    # Suppressions are for libraries that are not ours; each says why.
-    export ASAN_OPTIONS="detect_leaks=1:allocator_may_return_null=1:detect_stack_use_after_return=1"
-    export LSAN_OPTIONS="suppressions=$PWD/tests/fuzz/lsan.supp:print_suppressions=0"
-    export UBSAN_OPTIONS="print_stacktrace=1"
-    # oneTBB loads its helpers in a way (RTLD_DEEPBIND) that sanitizers cannot live with, unless told of them.
-    export TBB_ENABLE_SANITIZERS=1
-    ctest --test-dir "build-$1" --output-on-failure -j "$(nproc)" --no-tests=error
+    exec setup/sanitize.sh "$1"
     ;;
   fuzz)
     setup/setup.sh asan
