@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """A prefix without folders, of very many keys, is one task's to list: neither driver nor task holds all of its keys."""
-import contextlib
 import http.server
 import json
 import os
 import subprocess
 import sys
-import threading
 import urllib.parse
 
 import pytest
 from engine_support import make_network
 from places import PACKAGE
+from storage_server import answering
 
 pytestmark = pytest.mark.slow
 
@@ -79,17 +78,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
                         f"{more}{keys}</ListBucketResult>".encode())
 
 
-@contextlib.contextmanager
 def lister():
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads, server.pages = True, []
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        server.server_close()
+    return answering(server)
 
 
 def test_neither_driver_nor_task_holds_the_listing(tmp_path):

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Stand-ins for what only AWS has: the metadata service of a machine (IMDSv2), STS, the credentials of a container,
 and S3's answer for a bucket that lies in another region. They hand out the keys they are given."""
-import contextlib
 import http.server
 import re
-import threading
 import urllib.parse
+
+from storage_server import answering
 
 EXPIRES = "2099-01-01T00:00:00Z"
 
@@ -109,14 +109,6 @@ specified endpoint. Please send all future requests to this endpoint.</Message>\
                           "application/xml", x_amz_bucket_region=aws.region_of_bucket)
 
 
-@contextlib.contextmanager
 def fake_aws(**options):
-    server = FakeAws(**options)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    """A context: the FakeAws, answering."""
+    return answering(FakeAws(**options))
