@@ -29,6 +29,8 @@ def test_it_answers_with_the_network_cut_off(browser, hosted, photos, pomona, mo
     visitor = Visitor(browser, hosted.url)
     visitor.wait("navigator.serviceWorker.controller")
     assert "never leave this device" in visitor.text("main")
+    notice = visitor.run("fetch(document.querySelector('#foot #licences').href).then(answer => answer.text())")
+    assert "ONNX Runtime Web" in notice and "Permission is hereby granted" in notice and "Microsoft" in notice
     assert violations(visitor, axe) == []
     visitor.choose(photos["sure"])
     assert visitor.text("#answer-name") == "Banana"

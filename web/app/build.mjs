@@ -62,7 +62,7 @@ await build({
   build: { outDir: made, target, emptyOutDir: false, lib: { entry: join(here, "src/sw.ts"), formats: ["es"], fileName: () => "sw.js" } },
 });
 
-const types = { html: "text/html; charset=utf-8", js: "text/javascript; charset=utf-8", css: "text/css; charset=utf-8", svg: "image/svg+xml",
+const types = { html: "text/html; charset=utf-8", js: "text/javascript; charset=utf-8", css: "text/css; charset=utf-8", txt: "text/plain; charset=utf-8", svg: "image/svg+xml",
   png: "image/png", json: "application/json", webmanifest: "application/manifest+json", wasm: "application/wasm" };
 const brotli = promisify(brotliCompress);
 // The last tenth of brotli's gain on 40 MB would cost two minutes of every build.

@@ -101,6 +101,7 @@ class Page {
     foot.replaceChildren(
       this.classifier.contributions ? h("button", { type: "button", class: "link", id: "mine", click: () => this.mine() }, this.mineTitle()) : "",
       h("button", { type: "button", class: "link", id: "privacy", click: () => this.privacy() }, t().privacy),
+      h("a", { class: "link", id: "licences", href: "./licences.txt" }, t().licences),
       h("span", {}, t().madeBy));
   }
 
