@@ -2,7 +2,6 @@
 #include "auth.h"
 
 #include <fmt/format.h>
-#include <openssl/rand.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -12,6 +11,7 @@
 #include "pomona/base/error.h"
 #include "pomona/base/hash.h"
 #include "pomona/base/paths.h"
+#include "pomona/base/random_bytes.h"
 
 namespace pomona::server {
 namespace {
@@ -108,10 +108,8 @@ std::string TokenFile::add(const std::string& name, Scopes scopes) {
   if (std::ranges::find(tokens_, name, &TokenRecord::name) != tokens_.end()) {
     throw Error(ErrorCode::kExists, "there is a token named " + name + ": remove it, or give another name");
   }
-  std::string secret(kTokenBytes, '\0');
-  if (RAND_bytes(reinterpret_cast<unsigned char*>(secret.data()), static_cast<int>(secret.size())) != 1) {
-    throw Error(ErrorCode::kInternal, "the system gives no random numbers: no token can be made");
-  }
+  const std::vector<unsigned char> random = random_bytes(kTokenBytes);
+  const std::string secret(random.begin(), random.end());
   const std::string token = std::string(kPrefix) + base64url(secret);
   tokens_.push_back({name, scopes, sha256_hex(token), today()});
   by_hash_[tokens_.back().sha256] = tokens_.size() - 1;

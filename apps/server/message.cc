@@ -4,6 +4,8 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
+#include "pomona/base/escape.h"
+
 namespace pomona::server {
 namespace {
 
@@ -13,13 +15,6 @@ std::optional<std::string_view> find(const std::vector<std::pair<std::string, st
     if (key == name) return value;
   }
   return std::nullopt;
-}
-
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
 }
 
 int base64_digit(char c) {
@@ -126,11 +121,9 @@ std::optional<std::string> percent_decode(std::string_view text, bool plus) {
     } else if (text[i] != '%') {
       out += text[i];
     } else {
-      if (i + 2 >= text.size()) return std::nullopt;
-      const int high = hex_digit(text[i + 1]);
-      const int low = hex_digit(text[i + 2]);
-      if (high < 0 || low < 0 || (high == 0 && low == 0)) return std::nullopt;
-      out += static_cast<char>(high * 16 + low);
+      const auto byte = escaped_byte(text, i);
+      if (!byte || *byte == '\0') return std::nullopt;
+      out += *byte;
       i += 2;
     }
   }

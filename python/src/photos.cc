@@ -7,32 +7,14 @@
 #include <limits>
 #include <string>
 
+#include "pomona/base/escape.h"
+
 namespace nb = nanobind;
 
 namespace pomona::python {
 namespace {
 
 using Pixels = nb::ndarray<const std::uint8_t, nb::c_contig, nb::device::cpu>;
-
-int hex_value(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
-std::string percent_decoded(std::string_view text) {
-  std::string plain;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '%' && i + 2 < text.size() && hex_value(text[i + 1]) >= 0 && hex_value(text[i + 2]) >= 0) {
-      plain += static_cast<char>(hex_value(text[i + 1]) * 16 + hex_value(text[i + 2]));
-      i += 2;
-    } else {
-      plain += text[i];
-    }
-  }
-  return plain;
-}
 
 std::string shown(nb::object object) {
   return nb::cast<std::string>(nb::str(nb::handle(object)));
@@ -55,7 +37,7 @@ std::string location(std::string text) {
     if (slash == std::string_view::npos) return text;
     rest.remove_prefix(slash);
   }
-  return rest.starts_with('/') ? percent_decoded(rest) : text;
+  return rest.starts_with('/') ? percent_decode(rest) : text;
 }
 
 Photos::Photos(nb::sequence photos) {

@@ -2,6 +2,7 @@
 // Places and patterns people and stores name: URIs, their options, paths, globs, addresses; the configuration
 // file of AWS. Input: words, each ended by a zero byte.
 #include "fuzz.h"
+#include "pomona/base/escape.h"
 #include "pomona/base/hash.h"
 #include "pomona/base/public_address.h"
 #include "pomona/base/text.h"

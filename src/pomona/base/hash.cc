@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "pomona/base/escape.h"
 #include "pomona/base/system_error.h"
 
 namespace pomona {
@@ -29,14 +30,7 @@ std::size_t ContentHashHasher::operator()(const ContentHash& hash) const noexcep
 }
 
 std::string to_hex(std::span<const std::uint8_t> bytes) {
-  static constexpr char kDigits[] = "0123456789abcdef";
-  std::string text;
-  text.reserve(bytes.size() * 2);
-  for (const std::uint8_t byte : bytes) {
-    text += kDigits[byte >> 4];
-    text += kDigits[byte & 15];
-  }
-  return text;
+  return hex_text({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
 }
 
 Sha256::Sha256() : context_(EVP_MD_CTX_new()) {

@@ -4,6 +4,8 @@
 #include <array>
 #include <cstdio>
 
+#include "pomona/base/escape.h"
+
 namespace pomona {
 
 bool is_utf8(std::string_view text) {
@@ -40,16 +42,13 @@ bool is_utf8(std::string_view text) {
 
 std::string escape_path(std::string_view path) {
   if (is_utf8(path)) return std::string(path);
-  static constexpr char kDigits[] = "0123456789ABCDEF";
   std::string escaped;
   for (const char c : path) {
     const auto byte = static_cast<unsigned char>(c);
     if (byte < 0x80 && c != '%') {
       escaped += c;
     } else {
-      escaped += '%';
-      escaped += kDigits[byte >> 4];
-      escaped += kDigits[byte & 15];
+      append_escaped(escaped, c);
     }
   }
   return escaped;

@@ -15,6 +15,7 @@
 #include <thread>
 
 #include "pomona/base/hash.h"
+#include "pomona/base/random_bytes.h"
 #include "pomona/base/text.h"
 #include "pomona/contributions/clean_photo.h"
 #include "pomona/contributions/database.h"

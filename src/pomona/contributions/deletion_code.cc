@@ -2,13 +2,9 @@
 #include "pomona/contributions/deletion_code.h"
 
 #include <openssl/crypto.h>
-#include <sys/random.h>
 
-#include <cerrno>
-#include <cstring>
-
-#include "pomona/base/error.h"
 #include "pomona/base/hash.h"
+#include "pomona/base/random_bytes.h"
 
 namespace pomona {
 namespace {
@@ -19,19 +15,6 @@ constexpr std::size_t kSymbols = 32;  // of 5 bits: 160 bits
 constexpr std::size_t kGroup = 4;
 
 }  // namespace
-
-std::vector<unsigned char> random_bytes(std::size_t count) {
-  std::vector<unsigned char> bytes(count);
-  for (std::size_t done = 0; done < count;) {
-    const ssize_t got = getrandom(bytes.data() + done, count - done, 0);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0)
-      throw Error(ErrorCode::kInternal,
-                  std::string("no random numbers from the system: ") + std::strerror(errno));
-    done += static_cast<std::size_t>(got);
-  }
-  return bytes;
-}
 
 std::string new_deletion_code() {
   std::string code;

@@ -1,16 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace pomona {
-
-// `count` bytes from the system's random source. Throws Error{kInternal}.
-std::vector<unsigned char> random_bytes(std::size_t count);
 
 // A new deletion code: 160 random bits in Crockford's base 32, "7Q2M-X0AB-..." in eight groups of four.
 std::string new_deletion_code();

@@ -11,7 +11,7 @@
 #include <map>
 
 #include "pomona/base/paths.h"
-#include "pomona/contributions/deletion_code.h"
+#include "pomona/base/random_bytes.h"
 
 namespace pomona {
 namespace {

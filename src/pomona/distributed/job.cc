@@ -277,29 +277,4 @@ Schema schema_from_json(const json& in) {
   }
 }
 
-std::string to_hex_text(const std::string& bytes) {
-  static constexpr char kDigits[] = "0123456789abcdef";
-  std::string hex;
-  for (const char c : bytes) {
-    const auto byte = static_cast<unsigned char>(c);
-    hex += kDigits[byte >> 4];
-    hex += kDigits[byte & 15];
-  }
-  return hex;
-}
-
-std::string from_hex_text(const std::string& hex) {
-  const auto digit = [&](char c) -> int {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    throw Error(ErrorCode::kFormat, "'" + hex + "' are no hex digits");
-  };
-  if (hex.size() % 2 != 0) throw Error(ErrorCode::kFormat, "'" + hex + "' are no hex digits");
-  std::string bytes;
-  for (std::size_t i = 0; i < hex.size(); i += 2) {
-    bytes += static_cast<char>(digit(hex[i]) * 16 + digit(hex[i + 1]));
-  }
-  return bytes;
-}
-
 }  // namespace pomona::distributed

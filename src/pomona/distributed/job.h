@@ -35,8 +35,4 @@ Job job_from_json(const nlohmann::json& json);  // Throws Error{kFormat}.
 nlohmann::json to_json(const Schema& schema);
 Schema schema_from_json(const nlohmann::json& json);  // Throws Error{kFormat}.
 
-// Raw bytes as hex digits: paths need not be UTF-8, JSON must.
-std::string to_hex_text(const std::string& bytes);
-std::string from_hex_text(const std::string& hex);  // Throws Error{kFormat}.
-
 }  // namespace pomona::distributed

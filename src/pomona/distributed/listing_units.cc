@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "pomona/base/error.h"
+#include "pomona/base/escape.h"
 #include "pomona/distributed/listing_chunk.h"
 #include "pomona/pipeline/features_dataset.h"
 #include "pomona/storage/dataset.h"
@@ -94,7 +95,7 @@ json plan_listing(const Job& job, const std::string& run_id, std::size_t wanted)
   }
   for (const Unit& unit : units) {
     if (unit.folder) {
-      out.push_back({{"source", unit.source}, {"below", to_hex_text(unit.below)}});
+      out.push_back({{"source", unit.source}, {"below", hex_text(unit.below)}});
       continue;
     }
     const std::string name = chunk_name();
@@ -111,8 +112,12 @@ json list_unit(const Job& job, const std::string& run_id, const json& unit) {
   const Store dest = Store::open(job.features);
   const std::string name = listing_folder(run_id) + new_run_id() + ".parquet";
   ListingChunkWriter chunk(dest, name);
-  list_photos_below(job.featurize.listing, job.featurize.listing.sources.at(source),
-                    from_hex_text(unit.at("below").get<std::string>()), [&](Entry&& entry) {
+  const auto hex = unit.at("below").get<std::string>();
+  const auto below = from_hex(hex);
+  if (!below)
+    throw Error(ErrorCode::kFormat, "a unit of the listing is damaged: '" + hex + "' are no hex digits");
+  list_photos_below(job.featurize.listing, job.featurize.listing.sources.at(source), *below,
+                    [&](Entry&& entry) {
                       chunk.add(entry);
                       return true;
                     });

@@ -12,6 +12,7 @@
 
 #include "pomona/base/cpu.h"
 #include "pomona/base/error.h"
+#include "pomona/base/escape.h"
 #include "pomona/base/progress_meter.h"
 #include "pomona/base/text.h"
 #include "pomona/image/decode.h"
@@ -37,15 +38,12 @@ std::uint64_t seed_of(std::uint64_t seed, std::uint64_t photo, std::uint64_t var
 
 // A label as the name of a folder that listings do not pass over.
 std::string folder_name(const std::string& label) {
-  static constexpr char kHex[] = "0123456789ABCDEF";
   std::string name;
   for (const char c : label) {
     const auto byte = static_cast<unsigned char>(c);
     const bool leads = name.empty() && (c == '.' || c == '_');
     if (byte < 0x20 || byte == 0x7f || c == '/' || c == '%' || leads) {
-      name += '%';
-      name += kHex[byte >> 4];
-      name += kHex[byte & 15];
+      append_escaped(name, c);
     } else {
       name += c;
     }

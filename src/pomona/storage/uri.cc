@@ -3,6 +3,7 @@
 #include <cctype>
 
 #include "pomona/base/error.h"
+#include "pomona/base/escape.h"
 #include "pomona/base/text.h"
 #include "pomona/storage/store.h"
 #include "pomona/storage/uri_internal.h"

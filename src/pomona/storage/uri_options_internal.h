@@ -30,8 +30,4 @@ class UriOptions {
   std::vector<std::pair<std::string, std::string>> options_;
 };
 
-std::string percent_decode(std::string_view text);
-// All but letters, digits and -._~ as %XX.
-std::string percent_encode(std::string_view text);
-
 }  // namespace pomona
