@@ -11,25 +11,12 @@
 #include "arrow_column.h"
 #include "bindings.h"
 #include "pomona/base/error.h"
+#include "pomona/storage/arrow_schema.h"
 
 namespace nb = nanobind;
 
 namespace pomona::python {
 namespace {
-
-std::shared_ptr<arrow::Schema> arrow_schema(const Schema& schema, bool vectors) {
-  arrow::FieldVector fields = {arrow::field("path", arrow::utf8(), false)};
-  if (schema.labels) fields.push_back(arrow::field("label", arrow::utf8()));
-  if (schema.splits) fields.push_back(arrow::field("split", arrow::utf8()));
-  fields.push_back(arrow::field("width", arrow::int32(), false));
-  fields.push_back(arrow::field("height", arrow::int32(), false));
-  fields.push_back(arrow::field("content_hash", arrow::fixed_size_binary(16), false));
-  if (vectors) {
-    const auto item = arrow::field("element", arrow::float32(), false);
-    fields.push_back(arrow::field(schema.vector_column, arrow::fixed_size_list(item, schema.d), false));
-  }
-  return arrow::schema(std::move(fields));
-}
 
 // Row groups of a dataset, one at a time, as record batches. Errors of ours become Arrow's at its edge.
 class DatasetStream : public arrow::RecordBatchReader {

@@ -8,6 +8,7 @@
 #include <parquet/arrow/writer.h>
 #include <parquet/properties.h>
 
+#include "pomona/storage/arrow_schema.h"
 #include "pomona/storage/arrow_status_internal.h"
 #include "pomona/storage/dataset_internal.h"
 
@@ -15,19 +16,6 @@ namespace pomona {
 namespace {
 
 constexpr const char* kWhat = "cannot encode a part";
-
-std::shared_ptr<arrow::Schema> arrow_schema(const Schema& schema) {
-  arrow::FieldVector fields = {arrow::field("path", arrow::utf8(), false)};
-  if (schema.labels) fields.push_back(arrow::field("label", arrow::utf8()));
-  if (schema.splits) fields.push_back(arrow::field("split", arrow::utf8()));
-  fields.push_back(arrow::field("width", arrow::int32(), false));
-  fields.push_back(arrow::field("height", arrow::int32(), false));
-  fields.push_back(arrow::field("content_hash", arrow::fixed_size_binary(16), false));
-  fields.push_back(arrow::field(
-      schema.vector_column,
-      arrow::fixed_size_list(arrow::field("element", arrow::float32(), false), schema.d), false));
-  return arrow::schema(std::move(fields));
-}
 
 // Vectors have next to no repeated values: a dictionary or least and greatest values would only cost time.
 std::shared_ptr<parquet::WriterProperties> file_properties(const std::string& vector_column) {
@@ -129,6 +117,20 @@ class ParquetWriter final : public BlockWriter {
 };
 
 }  // namespace
+
+std::shared_ptr<arrow::Schema> arrow_schema(const Schema& schema, bool vectors) {
+  arrow::FieldVector fields = {arrow::field("path", arrow::utf8(), false)};
+  if (schema.labels) fields.push_back(arrow::field("label", arrow::utf8()));
+  if (schema.splits) fields.push_back(arrow::field("split", arrow::utf8()));
+  fields.push_back(arrow::field("width", arrow::int32(), false));
+  fields.push_back(arrow::field("height", arrow::int32(), false));
+  fields.push_back(arrow::field("content_hash", arrow::fixed_size_binary(16), false));
+  if (vectors) {
+    const auto item = arrow::field("element", arrow::float32(), false);
+    fields.push_back(arrow::field(schema.vector_column, arrow::fixed_size_list(item, schema.d), false));
+  }
+  return arrow::schema(std::move(fields));
+}
 
 std::unique_ptr<BlockWriter> make_parquet_writer(std::shared_ptr<arrow::io::OutputStream> stream,
                                                  const Schema& schema) {
