@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "../chores.h"
 #include "../engine.h"
@@ -41,6 +42,11 @@ struct App {
   std::function<void()> refresh_gauges;  // before /metrics is written
   bool page = true;                      // serve the page
 };
+
+// A handler of the router that works with `app`.
+inline Handler handled_by(App& app, void (*handler)(App&, Call, Reply)) {
+  return [&app, handler](Call call, Reply reply) { handler(app, std::move(call), std::move(reply)); };
+}
 
 // Each adds what its name says.
 void add_classify_routes(Router& router, App& app);  // /v1/classify, /v1/features, /v1/reduced

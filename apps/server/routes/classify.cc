@@ -185,12 +185,9 @@ void reduced(App& app, Call call, Reply reply) {
 }  // namespace
 
 void add_classify_routes(Router& router, App& app) {
-  const auto bind = [&app](void (*handler)(App&, Call, Reply)) {
-    return [&app, handler](Call call, Reply reply) { handler(app, std::move(call), std::move(reply)); };
-  };
-  router.add({"POST", "/v1/classify", kClassify, Body::kPhotos, RunOn::kListener, bind(classify)});
-  router.add({"POST", "/v1/features", kClassify, Body::kPhotos, RunOn::kListener, bind(features)});
-  router.add({"POST", "/v1/reduced", kClassify, Body::kSmall, RunOn::kListener, bind(reduced)});
+  router.add({"POST", "/v1/classify", kClassify, Body::kPhotos, RunOn::kListener, handled_by(app, classify)});
+  router.add({"POST", "/v1/features", kClassify, Body::kPhotos, RunOn::kListener, handled_by(app, features)});
+  router.add({"POST", "/v1/reduced", kClassify, Body::kSmall, RunOn::kListener, handled_by(app, reduced)});
 }
 
 }  // namespace pomona::server

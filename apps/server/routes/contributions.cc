@@ -179,12 +179,10 @@ void withdraw(App& app, Call call, Reply reply) {
 }  // namespace
 
 void add_contribution_routes(Router& router, App& app) {
-  const auto bind = [&app](void (*handler)(App&, Call, Reply)) {
-    return [&app, handler](Call call, Reply reply) { handler(app, std::move(call), std::move(reply)); };
-  };
-  router.add({"POST", "/v1/contributions", kContribute, Body::kPhotos, RunOn::kListener, bind(contribute)});
-  router.add(
-      {"DELETE", "/v1/contributions/{code}", kContribute, Body::kNone, RunOn::kChores, bind(withdraw)});
+  router.add({"POST", "/v1/contributions", kContribute, Body::kPhotos, RunOn::kListener,
+              handled_by(app, contribute)});
+  router.add({"DELETE", "/v1/contributions/{code}", kContribute, Body::kNone, RunOn::kChores,
+              handled_by(app, withdraw)});
 }
 
 }  // namespace pomona::server

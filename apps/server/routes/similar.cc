@@ -103,11 +103,9 @@ void thumbnail(App& app, Call call, Reply reply) {
 }  // namespace
 
 void add_similar_routes(Router& router, App& app) {
-  const auto bind = [&app](void (*handler)(App&, Call, Reply)) {
-    return [&app, handler](Call call, Reply reply) { handler(app, std::move(call), std::move(reply)); };
-  };
-  router.add({"POST", "/v1/similar", kClassify, Body::kPhotos, RunOn::kListener, bind(similar)});
-  router.add({"GET", "/v1/similar/thumbnail/{row}", kClassify, Body::kNone, RunOn::kChores, bind(thumbnail)});
+  router.add({"POST", "/v1/similar", kClassify, Body::kPhotos, RunOn::kListener, handled_by(app, similar)});
+  router.add({"GET", "/v1/similar/thumbnail/{row}", kClassify, Body::kNone, RunOn::kChores,
+              handled_by(app, thumbnail)});
 }
 
 }  // namespace pomona::server
