@@ -25,9 +25,8 @@ class Worker {
   nlohmann::json list(const std::string& run_id, const nlohmann::json& unit);
   // Photos of one part -> the part, its rejects, its moments. `task`: {"run_id", "schema", "fingerprint",
   // "known": whether there are earlier parts (plan.json), "part": see cut_parts()}. {"record", "staged"
-  // (folder;
-  // "" = an earlier part that stays), "moments" (file), "computed", "identical", "reused", "reasons",
-  // "stages", "late_split"}. Throws Error{kMismatch} where this machine would make other vectors.
+  // (folder; "" = an earlier part that stays), "moments" (file), "computed", "identical", "reused",
+  // "reasons", "stages", "late_split"}. Throws Error{kMismatch} where this machine would make other vectors.
   nlohmann::json featurize(const nlohmann::json& task);
   // Moments of a part that stands: {"place", "run_id", "schema", "record"} -> {"index", "moments", "rows"}.
   nlohmann::json part_moments(const nlohmann::json& task);

@@ -13,11 +13,8 @@
 #include "pomona/pipeline/scratch_folder.h"
 
 namespace pomona {
-namespace {
 
 namespace fs = std::filesystem;
-
-}  // namespace
 
 Estimate estimate(const EstimateOptions& options, const Hooks& hooks, std::stop_token stop) {
   Estimate result;
