@@ -229,15 +229,16 @@ void add_serve(CLI::App& app, Action& action) {
       ->capture_default_str()
       ->check(CLI::Range(1, 256))
       ->group(engine);
-  verb->add_option("--batch", options.models.batch, "Photos through the network at once, under load")
-      ->capture_default_str()
+  verb->add_option("--batch", options.models.batch,
+                   "Photos through the network at once, under load; default: by the input size")
       ->check(CLI::Range(1, 1024))
       ->group(engine);
   verb->add_option("--batch-wait", flags->batch_wait_ms, "Milliseconds a batch may wait to fill, under load")
       ->capture_default_str()
       ->check(CLI::Range(0.0, 1000.0))
       ->group(engine);
-  verb->add_option("--precision", flags->precision, "auto (as in training, where this CPU can) | f32 | bf16 | int8")
+  verb->add_option("--precision", flags->precision,
+                   "auto (as in training, where this CPU can) | f32 | bf16 | int8")
       ->capture_default_str()
       ->group(engine);
   verb->add_option("--jpeg-scale", flags->jpeg_scale,

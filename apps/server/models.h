@@ -37,7 +37,7 @@ struct ModelsOptions {
   std::vector<std::pair<std::string, std::string>> models;  // name, file or URI; the first is the default
   Precision precision = Precision::kAuto;  // auto: as the model was trained, where this CPU can
   int workers = 1;
-  int batch = 8;
+  int batch = 0;  // photos through the network at once; 0 = by the input size
   bool compile_cache = true;
   bool strict = false;  // refuse another precision than that of training
 };

@@ -34,7 +34,7 @@ class Featurizer:
         exif_orientation: turn photos as their EXIF tag says. Arrays have no tag.
         jpeg_scale: "auto" decodes JPEGs far larger than needed at 1/2, 1/4 or 1/8; "off" never does.
         threads: 0 = as many as this process may use.
-        batch: photos per inference; memory grows with it, the vectors do not change.
+        batch: photos per inference, 0 = by the input size; memory grows with it, the vectors do not change.
         compile_cache: keep the compiled network on disk, so that it opens faster the next time.
 
     Raises:
@@ -55,7 +55,7 @@ class Featurizer:
         exif_orientation: bool = True,
         jpeg_scale: Literal["auto", "off"] = "auto",
         threads: int = 0,
-        batch: int = 8,
+        batch: int = 0,
         compile_cache: bool = True,
     ) -> None:
         self._options: dict[str, Any] = {

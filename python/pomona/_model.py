@@ -81,9 +81,9 @@ class Model:
     """A model file with its network open; made by load_model(). Thread-safe. Pickling keeps the path."""
 
     def __init__(self, path: str | os.PathLike[str], precision: Literal["auto", "f32", "bf16", "int8"] = "auto",
-                 threads: int = 0, batch: int = 8, compile_cache: bool = True) -> None:
-        if threads < 0 or not 1 <= batch <= 1024:
-            raise ValueError("threads must be 0 or more and batch between 1 and 1024")
+                 threads: int = 0, batch: int = 0, compile_cache: bool = True) -> None:
+        if threads < 0 or not 0 <= batch <= 1024:
+            raise ValueError("threads must be 0 or more and batch between 0 and 1024")
         self._arguments = (os.fspath(path), precision, threads, batch, compile_cache)
         self._engine = _core.Model.load(*self._arguments)
         if self._engine.warning:
@@ -198,14 +198,14 @@ class Model:
 
 
 def load_model(path: str | os.PathLike[str], precision: Literal["auto", "f32", "bf16", "int8"] = "auto", threads: int = 0,
-               batch: int = 8, compile_cache: bool = True) -> Model:
+               batch: int = 0, compile_cache: bool = True) -> Model:
     """Opens a model file of ``pomona train`` or ``pomona run``, from a path or URI.
 
     Args:
         path: model.onnx; s3://, gs://, abfs:// and hdfs:// too.
         precision: "auto" = as the model was trained, where this CPU can; "f32"; "bf16"; "int8".
         threads: 0 = as many as this process may use.
-        batch: photos per inference.
+        batch: photos per inference; 0 = by the input size.
         compile_cache: keep the compiled network on disk.
 
     Raises:

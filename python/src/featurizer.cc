@@ -44,7 +44,8 @@ std::shared_ptr<BatchFeaturizer> open_featurizer(
     throw Error(ErrorCode::kUsage, "jpeg_scale is '" + jpeg_scale + "'; it can be auto or off");
   options.jpeg_scale = jpeg_scale == "off" ? JpegScale::kOff : JpegScale::kAuto;
   if (threads < 0) throw Error(ErrorCode::kUsage, "threads must be 0 (as many as there are CPUs) or more");
-  if (batch < 1 || batch > 1024) throw Error(ErrorCode::kUsage, "batch must be between 1 and 1024 photos");
+  if (batch < 0 || batch > 1024)
+    throw Error(ErrorCode::kUsage, "batch must be between 1 and 1024 photos, or 0: by the input size");
   options.batch = batch;
   options.streams = threads;
   options.compile_cache = compile_cache;

@@ -39,6 +39,14 @@ def test_paths_and_bytes_give_the_commands_bits(featurizer, photos, expected):
     assert np.asarray(featurizer.featurize(mixed)).tobytes() == expected.tobytes()
 
 
+def test_the_batch_follows_the_input_size(small_network, photos):
+    for side, batch in ((32, 8), (224, 4)):
+        featurizer = pomona.Featurizer(model=small_network, preprocess="tf", input_size=side, precision="f32")
+        assert featurizer.batch == batch
+    with pytest.raises(pomona.Error, match="batch"):
+        pomona.Featurizer(model=small_network, preprocess="tf", input_size=32, batch=-1)
+
+
 def test_threads_and_batch_change_nothing(small_network, photos, expected):
     for threads, batch in ((1, 1), (3, 7)):
         other = pomona.Featurizer(model=small_network, preprocess="tf", input_size=32, precision="f32",

@@ -47,12 +47,12 @@ class ImageFeaturizer(Transformer, stages.HasInputOutput, stages.HasErrors, stag
     @keyword_only
     def __init__(self, *, inputCol="content", outputCol="features", modelName="efficientnet-lite0", inputSize=0,
                  errorCol="error", onError="null", vectors=False, precision="auto", layer="penultimate", pool="auto",
-                 preprocess="", batch=8, threads=0, dropInput=False):
+                 preprocess="", batch=0, threads=0, dropInput=False):
         super().__init__()
         given = self._input_kwargs
         self._setDefault(inputCol="content", outputCol="features", modelName="efficientnet-lite0", inputSize=0,
                          errorCol="error", onError="null", vectors=False, precision="auto", layer="penultimate",
-                         pool="auto", preprocess="", batch=8, threads=0, dropInput=False)
+                         pool="auto", preprocess="", batch=0, threads=0, dropInput=False)
         self._set(**given)
 
     @keyword_only

@@ -42,7 +42,7 @@ class ModelTransformer(Transformer, stages.HasInputOutput, stages.HasErrors, sta
 
     @keyword_only
     def setParams(self, *, modelFile=None, inputCol="content", outputCol="prediction", errorCol="error", onError="null", top=3,
-                  precision="auto", batch=8, threads=0):
+                  precision="auto", batch=0, threads=0):
         """Sets any params by name."""
         if "modelFile" in self._input_kwargs:
             self._data = None
@@ -51,7 +51,7 @@ class ModelTransformer(Transformer, stages.HasInputOutput, stages.HasErrors, sta
     def __init__(self, modelFile=None, **params):
         super().__init__()
         self._setDefault(inputCol="content", outputCol="prediction", errorCol="error", onError="null", top=3,
-                         precision="auto", batch=8, threads=0)
+                         precision="auto", batch=0, threads=0)
         self._data = None  # the file's bytes, where load() brought them
         if modelFile is not None:
             params["modelFile"] = os.fspath(modelFile)

@@ -93,7 +93,7 @@ class HasEngine(Params):
 
     precision = Param(Params._dummy(), "precision", "'auto', 'f32', 'bf16' or 'int8': see Featurizer",
                       one_of("auto", "f32", "bf16", "int8"))
-    batch = Param(Params._dummy(), "batch", "photos per inference; changes no result", TypeConverters.toInt)
+    batch = Param(Params._dummy(), "batch", "photos per inference, 0 = by the input size; changes no result", TypeConverters.toInt)
     threads = Param(Params._dummy(), "threads", "threads per task; 0 = spark.task.cpus", TypeConverters.toInt)
 
     def getPrecision(self):
