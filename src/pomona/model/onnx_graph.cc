@@ -385,7 +385,19 @@ OnnxModel load_onnx(const fs::path& file) {
       refuse("it is over 2 GB; keep its weights in an external data file");
     }
     pb::io::FileInputStream stream(fd, 1 << 20);
-    OnnxModel model = parse_stream(stream);
+    const auto check_read = [&] {  // protobuf takes what cannot be read for the end of the file
+      if (const int failed = stream.GetErrno(); failed != 0) {
+        throw Error(system_error_code(failed), "cannot be read: " + system_reason(failed));
+      }
+    };
+    OnnxModel model;
+    try {
+      model = parse_stream(stream);
+    } catch (const Error&) {
+      check_read();
+      throw;
+    }
+    check_read();
     const fs::path folder = file.has_parent_path() ? file.parent_path() : fs::path(".");
     check_onnx(*model, folder);
     return model;

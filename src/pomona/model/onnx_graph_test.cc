@@ -62,6 +62,16 @@ TEST(OnnxGraph, MissingFileIsNotFound) {
   }
 }
 
+TEST(OnnxGraph, WhatCannotBeReadIsNotTakenForAnEmptyGraph) {
+  try {
+    load_onnx(fs::path(::testing::TempDir()));  // a folder opens, and every read of it fails
+    FAIL() << "a folder was read";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("Is a directory"));
+    EXPECT_NE(error.code(), ErrorCode::kFormat);
+  }
+}
+
 TEST(OnnxGraph, EveryTruncationIsRefusedOrSound) {
   const std::string whole = tiny_network().SerializeAsString();
   int refused = 0;
