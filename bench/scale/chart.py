@@ -2,7 +2,7 @@
 """The cost curve as an SVG file: points, the line fitted to them, logarithmic axes. No library: it is one drawing."""
 import math
 
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 720, 420, 70, 24, 48, 56
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 720, 420, 70, 36, 48, 56
 STYLE = """<style>
  text { font: 13px system-ui, sans-serif; fill: #333 } .title { font-size: 15px; font-weight: 600 }
  .grid { stroke: #ddd } .fit { stroke: #2a7f62; fill: none; stroke-width: 2 } .point { fill: #c8452f }
