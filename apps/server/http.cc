@@ -510,12 +510,13 @@ struct HttpServer::Impl {
   HttpOptions options;
   Shared shared;
 
-  std::mutex mutex;  // guards what follows, up to `refusals`
+  std::mutex mutex;  // guards what follows, up to `closed`
   std::condition_variable all_gone;
   std::shared_ptr<net::ssl::context> tls;
   std::unordered_map<SessionBase*, std::weak_ptr<SessionBase>> sessions;
   std::map<std::string, int> clients;
   std::size_t refusals = 0;
+  bool closed = false;  // nobody is let in any more
 
   // Connections live in the handlers of `io`, so what they use must outlive it.
   net::io_context io;
@@ -526,6 +527,8 @@ struct HttpServer::Impl {
   tcp::acceptor acceptor;
   net::steady_timer retry;
   net::signal_set hangups;
+  bool accepting = false;  // the door's: accept() waits for somebody
+  bool closing = false;    // the door's: stop() has been there
   std::function<void()> on_hangup;
   std::vector<std::jthread> threads;
 
@@ -540,8 +543,11 @@ struct HttpServer::Impl {
         hangups(door) {}
 
   void accept() {
+    accepting = true;
     acceptor.async_accept(net::make_strand(io), [this](error_code error, tcp::socket socket) {
+      accepting = false;
       if (!error && shared.stopping) take(std::move(socket));
+      if (closing) close();
       if (shared.stopping || error == net::error::operation_aborted) return;
       if (error) {
         // Out of file descriptors, mostly: others will be closed soon.
@@ -629,9 +635,16 @@ struct HttpServer::Impl {
     for (const auto& session : alive) (session.get()->*what)();
   }
 
+  void close() {
+    const std::lock_guard lock(mutex);
+    closed = true;
+    all_gone.notify_all();
+  }
+
+  // Whoever connected before stop() may not have been let in yet.
   bool wait_until_gone(milliseconds time) {
     std::unique_lock lock(mutex);
-    return all_gone.wait_for(lock, time, [this] { return sessions.empty(); });
+    return all_gone.wait_for(lock, time, [this] { return closed && sessions.empty(); });
   }
 
   void wait_for_hangup() {
@@ -708,6 +721,8 @@ bool HttpServer::stop(milliseconds patience) {
     impl_->acceptor.close(ignored);
     impl_->retry.cancel();
     impl_->hangups.cancel(ignored);
+    impl_->closing = true;
+    if (!impl_->accepting) impl_->close();
   });
   impl_->each_session(&SessionBase::wind_down);
   const bool clean = impl_->wait_until_gone(patience);

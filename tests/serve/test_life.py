@@ -84,6 +84,22 @@ def test_shutdown_answers_what_is_in_flight(serve, photos):
     assert time.monotonic() - begin < 5, "an idle connection does not hold it"
 
 
+def test_shutdown_lets_in_who_came_before_it(serve, photos):
+    # Stopped, the server accepts nobody, but its port does: all of these are there before SIGTERM is seen.
+    for _ in range(5):
+        server = serve()
+        server.process.send_signal(signal.SIGSTOP)
+        lines = []
+        for photo in photos[:4]:
+            line = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+            line.request("POST", "/v1/classify", photo.read_bytes())
+            lines.append(line)
+        server.process.send_signal(signal.SIGTERM)
+        server.process.send_signal(signal.SIGCONT)
+        assert [line.getresponse().status for line in lines] == [200] * len(lines)
+        assert server.process.wait(20) == 0
+
+
 def test_many_models(serve, model, photos):
     server = serve(f"second={model}")
     told = server.json("/v1/models")
