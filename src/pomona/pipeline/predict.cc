@@ -148,6 +148,7 @@ class PredictJob {
     feed_ = std::make_unique<PhotoFeed>(reader_, ahead, stop_.get_token(),
                                         [this](std::exception_ptr error) { fail(std::move(error)); });
     std::vector<std::jthread> threads;
+    threads.reserve(static_cast<std::size_t>(workers_));
     for (int i = 0; i < workers_; ++i) {
       threads.emplace_back([this] {
         try {
