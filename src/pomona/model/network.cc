@@ -391,9 +391,10 @@ Network Network::load_embedded(const onnx::ModelProto& parsed, const NetworkOpti
 
 Network Network::load(const NetworkOptions& options) {
   check(options);
+  OnnxModel parsed;
   if (looks_like_path(options.model) && fs::path(options.model).extension() == ".onnx" &&
       fs::is_regular_file(options.model)) {
-    const OnnxModel parsed = load_onnx(options.model);
+    parsed = load_onnx(options.model);
     if (is_embedded(*parsed)) return load_embedded(*parsed, options);
   }
   Source source = resolve(options);
@@ -418,12 +419,14 @@ Network Network::load(const NetworkOptions& options) {
     impl->file = source.file;
     Precision precision = Precision::kInt8;
     std::optional<IntegerNetwork> integers;
-    if (format == NetworkFormat::kOnnx) {
-      const OnnxModel parsed = load_onnx(source.file);
+    const bool wanted = options.precision == Precision::kAuto || options.precision == Precision::kInt8;
+    if (wanted && format == NetworkFormat::kOnnx) {
+      if (!parsed) parsed = load_onnx(source.file);
       integers = integers_of(*parsed, cut.layer, cut.pool, spec, options.precision);
     } else if (options.precision == Precision::kInt8) {
       throw Error(ErrorCode::kUnavailable, "it cannot be computed in integers: only ONNX files can");
     }
+    parsed.reset();  // compiling needs the memory
     if (!integers) precision = resolve_precision(options.precision);
     impl->fingerprint = {identity(network_sha256(source.file), cut, spec), std::string(to_string(precision))};
     impl->finish(cut, std::move(spec), precision, options, std::move(integers));
