@@ -12,8 +12,6 @@ import time
 import engine_support
 import faults_store
 import invariants
-import storage_server
-import store_proxy
 from bench import Unavailable, descendants, require
 from faults_local import fault, tells
 from places import ROOT
@@ -49,39 +47,15 @@ class Cluster:
         self.place.close()
 
 
-class SparkStore:
-    """An S3 server with the photos, and a proxy before it that driver and executors reach."""
-
-    def __init__(self, bench, cluster):
-        if storage_server.find_versitygw() is None:
-            raise Unavailable("versitygw is missing: setup/versitygw.sh builds it where there is Go")
-        self.data = bench.root / "spark-s3"
-        shutil.copytree(cluster.photos, self.data / "photos" / "in")
-        (self.data / "results").mkdir()
-        self.out = self.data / "results" / "out"
-        self._server = storage_server.s3_server(self.data)
-        self.env = {k: v for k, v in self._server.__enter__().items() if k.startswith("AWS_")}
-        self._proxy = store_proxy.proxy_before(self.env["AWS_ENDPOINT_URL"], cluster.place.network.address)
-        self.proxy = self._proxy.__enter__()
-        self.env.update(AWS_ENDPOINT_URL=self.proxy.url, AWS_MAX_ATTEMPTS="3")
-
-    def close(self):
-        self._proxy.__exit__(None, None, None)
-        self._server.__exit__(None, None, None)
-
-    def clear(self):
-        self.proxy.tell(faults=[], latency=0, reset=True)
-        shutil.rmtree(self.data / "results")
-        (self.data / "results").mkdir()
-
-
 class Job:
     """One featurize on the cluster, from disk to disk or (with a store) from the store to the store."""
 
     def __init__(self, bench, on_store=False):
         self.bench = bench
         self.cluster = bench.once("cluster", lambda: Cluster(bench))
-        self.store = bench.once("spark store", lambda: SparkStore(bench, self.cluster)) if on_store else None
+        # Driver and executors reach the proxy.
+        self.store = bench.once("spark store", lambda: faults_store.Store(
+            bench.root / "spark-s3", self.cluster.photos, self.cluster.place.network.address)) if on_store else None
         if on_store:
             self.source, self.dest, self.results = faults_store.PHOTOS, faults_store.OUT, self.store.out
         else:

@@ -40,18 +40,19 @@ OUT = "s3://results/out"
 
 
 class Store:
-    """versitygw over a folder, and a proxy before it. `out`: the folder in which s3://results/out lies."""
+    """versitygw over the new folder `data` with `photos`, and a proxy before it that listens at `host`. `out`: the folder
+    in which s3://results/out lies."""
 
-    def __init__(self, bench):
+    def __init__(self, data, photos, host="127.0.0.1"):
         if storage_server.find_versitygw() is None:
             raise Unavailable("versitygw is missing: setup/versitygw.sh builds it where there is Go")
-        self.data = bench.root / "s3"
-        shutil.copytree(bench.photos(), self.data / "photos" / "in")
+        self.data = data
+        shutil.copytree(photos, self.data / "photos" / "in")
         (self.data / "results").mkdir()
         self.out = self.data / "results" / "out"
         self._server = storage_server.s3_server(self.data)
         self.env = {k: v for k, v in self._server.__enter__().items() if k.startswith("AWS_")}
-        self._proxy = store_proxy.proxy_before(self.env["AWS_ENDPOINT_URL"])
+        self._proxy = store_proxy.proxy_before(self.env["AWS_ENDPOINT_URL"], host)
         self.proxy = self._proxy.__enter__()
         # Waiting between attempts doubles: three are enough to show it.
         self.env.update(AWS_ENDPOINT_URL=self.proxy.url, AWS_MAX_ATTEMPTS="3")
@@ -67,7 +68,7 @@ class Store:
 
 
 def store(bench):
-    return bench.once("store", lambda: Store(bench))
+    return bench.once("store", lambda: Store(bench.root / "s3", bench.photos()))
 
 
 def words(bench, way, *more, timeout=60):
