@@ -10,8 +10,10 @@ out=$2
 PATH=$("$here/../../setup/node.sh"):$PATH
 export PATH
 
+rm -rf "$work/common"
 mkdir -p "$work/app" "$work/catalogue"
 cp "$here/../catalogue/catalogue.json" "$work/catalogue/"
+cp -R "$here/../common" "$work/"
 work=$work/app
 rm -rf "$work/src" "$work/public"
 cp -R "$here/src" "$here/public" "$here/index.html" "$here/build.mjs" "$here/tsconfig.json" "$here/package.json" \

@@ -10,7 +10,10 @@ out=$2
 PATH=$("$here/../../setup/node.sh"):$PATH
 export PATH
 
-mkdir -p "$work"
+rm -rf "$work/common"
+mkdir -p "$work/report"
+cp -R "$here/../common" "$work/"
+work=$work/report
 rm -rf "$work/src"
 cp -R "$here/src" "$here/build.mjs" "$here/package.json" "$here/package-lock.json" "$work/"
 if ! cmp -s "$work/package-lock.json" "$work/installed-lock.json"; then

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the page shows of an answer: name, how sure, candidates, further targets, similar photos, facts.
 
+import { h } from "../../common/elements";
 import type { Catalogue, Fact } from "./catalogue";
 import type { Answer, Candidate, SimilarPhoto, TargetAnswer } from "./classifier";
-import { h, icon } from "./dom";
+import { icon } from "./dom";
 import { number, percent, t } from "./text";
 
 export type Surety = "certain" | "confident" | "unsure" | "unknown";

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Asking the person: label, consent, deletion code; and the list of what this device has sent.
 
+import { h } from "../../common/elements";
 import type { Catalogue } from "./catalogue";
 import { Answer, Classifier, Contribution, Failure } from "./classifier";
-import { announce, h, icon } from "./dom";
+import { announce, icon } from "./dom";
 import { day, t } from "./text";
 
 const kStore = "pomona.contributions";

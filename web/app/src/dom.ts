@@ -1,33 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Making elements. Texts only ever become text nodes: what a server or a file says is never read as HTML.
-
-type Child = Node | string | number | null | undefined | false;
-type Attributes = Record<string, string | number | boolean | ((event: Event) => void) | undefined | null>;
-
-function fill(element: Element, attributes: Attributes, children: Child[]) {
-  for (const [name, value] of Object.entries(attributes)) {
-    if (value === undefined || value === null || value === false) continue;
-    if (typeof value === "function") element.addEventListener(name, value);
-    else element.setAttribute(name, value === true ? "" : String(value));
-  }
-  for (const child of children) {
-    if (child === null || child === undefined || child === false) continue;
-    element.append(typeof child === "number" ? String(child) : child);
-  }
-}
-
-export function h<K extends keyof HTMLElementTagNameMap>(
-  tag: K, attributes: Attributes = {}, ...children: Child[]): HTMLElementTagNameMap[K] {
-  const element = document.createElement(tag);
-  fill(element, attributes, children);
-  return element;
-}
-
-export function svg(tag: string, attributes: Attributes = {}, ...children: Child[]): SVGElement {
-  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  fill(element, attributes, children);
-  return element;
-}
+// What the page draws with besides elements: icons, and sentences for screen readers.
+import { svg } from "../../common/elements";
 
 // Line drawings on a 24 x 24 grid, for buttons; a screen reader passes them over.
 const drawings = {

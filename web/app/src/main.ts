@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The page: choose a photo, see the answer. config.json says whether a server answers or this device.
 
+import { h } from "../../common/elements";
 import { answerView, factsView, similarView, surety } from "./answer";
 import { Catalogue } from "./catalogue";
 import { Answer, Classifier, Failure } from "./classifier";
 import { askView, mineView, remembered, sentence } from "./contribute";
-import { announce, h, icon } from "./dom";
+import { announce, icon } from "./dom";
 import type { EdgeClassifier } from "./edge/edge";
 import { privacyView } from "./privacy";
 import { ServerClassifier } from "./server";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The privacy notice: what for, where, how long, which rights.
 
-import { h } from "./dom";
+import { h } from "../../common/elements";
 import { t } from "./text";
 
 export interface PrivacyFacts {

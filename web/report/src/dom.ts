@@ -1,36 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Elements, formats, the one tooltip. Text is always set as text, never as markup.
-
-type Child = Node | string | number | null | undefined | false;
-type Attributes = Record<string, unknown>;
-
-function fill(element: Element, attributes: Attributes, children: Child[]) {
-  for (const [name, value] of Object.entries(attributes)) {
-    if (value === undefined || value === null || value === false) continue;
-    if (typeof value === "function") element.addEventListener(name, value as EventListener);
-    else if (name === "style") Object.entries(value as Record<string, string>).forEach(([key, text]) =>
-      (element as HTMLElement).style.setProperty(key, text));
-    else element.setAttribute(name, value === true ? "" : String(value));
-  }
-  for (const child of children) {
-    if (child === null || child === undefined || child === false) continue;
-    element.append(typeof child === "number" ? String(child) : child);
-  }
-}
-
-export function h<K extends keyof HTMLElementTagNameMap>(
-  tag: K, attributes: Attributes = {}, ...children: Child[]): HTMLElementTagNameMap[K] {
-  const element = document.createElement(tag);
-  fill(element, attributes, children);
-  return element;
-}
-
-export function svg<K extends keyof SVGElementTagNameMap>(
-  tag: K, attributes: Attributes = {}, ...children: Child[]): SVGElementTagNameMap[K] {
-  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  fill(element, attributes, children);
-  return element;
-}
+// Formats, the one tooltip, charts that follow the width.
+import { append, h, type Child } from "../../common/elements";
 
 const whole = new Intl.NumberFormat("en");
 export const count = (n: number) => whole.format(Math.round(n));
@@ -78,7 +48,7 @@ export function showTip(x: number, y: number, ...content: Child[]) {
     document.body.append(tip);
   }
   tip.replaceChildren();
-  fill(tip, {}, content);
+  append(tip, content);
   tip.style.display = "block";
   const box = tip.getBoundingClientRect();
   const left = x + 16 + box.width > document.documentElement.clientWidth ? x - 14 - box.width : x + 16;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // How good the classifier is: per class, confusion matrix, the most confident mistakes.
 
+import { h } from "../../common/elements";
 import { css, isDark, onSchemeChange, variable } from "./colors";
 import { ClassMetrics, Report, u32 } from "./data";
-import { count, h, hideTip, isSlide, percent, plural, responsive, showTip } from "./dom";
+import { count, hideTip, isSlide, percent, plural, responsive, showTip } from "./dom";
 import { Section, choice, longList, panel, picture, table } from "./parts";
 
 export function perClass(r: Report): Section {

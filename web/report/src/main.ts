@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Builds the page from the data that follows it in the file.
 
+import { h } from "../../common/elements";
 import { Report, readReport } from "./data";
-import { h, isSlide } from "./dom";
+import { isSlide } from "./dom";
 import { confusion, mistakes, perClass } from "./judgement";
 import { classes, componentEnds, cost, overview, sizes } from "./overview";
 import { Section, frame } from "./parts";

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The headline, the sample photos, the classes and how large their photos are.
 
+import { h } from "../../common/elements";
 import { css, safe } from "./colors";
 import { ClassInfo, Report, Sizes } from "./data";
-import { count, h, isSlide, judgedOn, percent, plural, seconds } from "./dom";
+import { count, isSlide, judgedOn, percent, plural, seconds } from "./dom";
 import { Section, barRow, longList, picture } from "./parts";
 
 function tile(value: string, name: string, detail = "", strong = false): HTMLElement {

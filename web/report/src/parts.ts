@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Pieces that several sections share: the frame of a section, photos, rows of bars, switches.
 
+import { h } from "../../common/elements";
 import { Report, Thumb } from "./data";
-import { baseName, h, responsive, showTip, hideTip, isSlide } from "./dom";
+import { baseName, responsive, showTip, hideTip, isSlide } from "./dom";
 
 export interface Section { id: string; title: string; lead: (Node | string)[]; body: Node[] }
 

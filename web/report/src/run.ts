@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // What ran: timeline, seconds per stage, rejects, versions and options.
 
+import { h, svg } from "../../common/elements";
 import { css, palette } from "./colors";
 import { Report } from "./data";
-import { count, h, percent, plural, seconds, svg, withTip } from "./dom";
+import { count, percent, plural, seconds, withTip } from "./dom";
 import { niceStep } from "./cloud";
 import { Section, barRow, chart, panel } from "./parts";
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The cloud of photos with its legend: colour by class or cluster, highlight, photos on hover.
 
+import { h } from "../../common/elements";
 import { Cloud, CloudPoints } from "./cloud";
 import { Rgb, SAFE, css, onSchemeChange, palette, safe } from "./colors";
 import { NONE, Report, i32, u16 } from "./data";
-import { count, h, hideTip, isSlide, percent, showTip } from "./dom";
+import { count, hideTip, isSlide, percent, showTip } from "./dom";
 import { Section, choice, uri } from "./parts";
 
 interface Grouping { name: string; of: Uint16Array; names: string[] }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The PCA spectrum, and how few components suffice.
 
+import { h, svg } from "../../common/elements";
 import { niceStep } from "./cloud";
 import { css, safe } from "./colors";
 import { Report, StoragePoint } from "./data";
-import { bytes, count, h, hideTip, judgedOn, percent, plural, showTip, svg } from "./dom";
+import { bytes, count, hideTip, judgedOn, percent, plural, showTip } from "./dom";
 import { componentsFor } from "./overview";
 import { Section, chart, panel, table } from "./parts";
 
