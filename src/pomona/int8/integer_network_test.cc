@@ -3,9 +3,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <filesystem>
 #include <functional>
 #include <random>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -244,7 +246,7 @@ class Integers : public ::testing::TestWithParam<Case> {};
 // The oracle is OpenVINO on the same file in float32: it keeps the bytes of 1 x 1 convolutions, and
 // everything else in floating point.
 TEST_P(Integers, AreCloseToTheSameNetworkInFloatingPoint) {
-  if (!IntegerNetwork::runs_here()) GTEST_SKIP() << "this CPU has no AVX-512 with VNNI";
+  if (!IntegerNetwork::runs_here()) GTEST_SKIP() << "this CPU has no AVX2 with FMA";
   const Case& one = GetParam();
   const auto pixels = photos(6, one.size);
   const QuantizedNetwork quantized =
@@ -266,6 +268,33 @@ TEST_P(Integers, AreCloseToTheSameNetworkInFloatingPoint) {
   // To the bit, whatever is beside a photo and wherever it stands.
   const Network alone = Network::load(options_of(file, one.size, one.mode, Precision::kInt8, 1));
   EXPECT_EQ(features(alone, pixels), found);
+}
+
+// A cluster of several kinds of machines gives one answer.
+TEST_P(Integers, AreTheSameBitsWithAllInstructions) {
+  using enum IntegerNetwork::Instructions;
+  if (!IntegerNetwork::runs_here(kAvx512Vnni)) GTEST_SKIP() << "this CPU has no AVX-512 with VNNI";
+  if (!IntegerNetwork::runs_here(kAvx2)) GTEST_SKIP() << "this CPU has no AVX2 with FMA";
+  const Case& one = GetParam();
+  const PreprocessSpec spec = spec_of(one.size, one.mode);
+  const auto model = quantize_network(Builder(one.plan).model(), spec, photos(1, one.size), {}).model;
+  // Noise leaves the ranges that photos chose, so that everything that can saturate does.
+  std::vector<std::uint8_t> pixels = photos(3, one.size);
+  std::mt19937 random(5);
+  std::generate_n(pixels.begin(), pixels.size() / 3, [&] { return static_cast<std::uint8_t>(random()); });
+  const auto features = [&](IntegerNetwork::Instructions with) {
+    const auto network = IntegerNetwork::make(*model, "features", false,
+                                              {spec.width, spec.height, spec.bgr, spec.mean, spec.std}, with);
+    if (!network) throw std::runtime_error(network.error());
+    std::vector<float> vectors(3 * static_cast<std::size_t>(network->dimension()));
+    auto scratch = network->make_scratch(3);
+    network->infer(pixels, 3, scratch, vectors);
+    return vectors;
+  };
+  const std::vector<float> expected = features(kAvx512Vnni), found = features(kAvx2);
+  ASSERT_EQ(found.size(), expected.size());
+  EXPECT_GT(std::ranges::max(expected), 0);
+  EXPECT_EQ(std::memcmp(found.data(), expected.data(), found.size() * sizeof(float)), 0);
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, Integers, ::testing::ValuesIn(cases()),

@@ -13,8 +13,6 @@
 namespace pomona::int8 {
 namespace {
 
-constexpr std::size_t kStripBytes =
-    384 << 10;  // of the expanded map: with what goes with it, half a usual L2 cache
 constexpr float kSix = 6;
 constexpr float kFinest = 24;         // depthwise sums count at least so finely below a byte's step
 constexpr float kLeastLimit = 1e-3F;  // of a channel
@@ -25,23 +23,39 @@ int rounded_up(int value, int multiple) {
   return (value + multiple - 1) / multiple * multiple;
 }
 
-// Weights of `bytes` values each, four bytes a step, in panels; `channel(register, lane)` says which output
-// stands where, beyond the last one = nothing.
-template <typename T, typename Channel, typename Weight>
-Panels pack(int outputs, int inputs, int columns, const Channel& channel, const Weight& weight) {
+// Which output channel stands in a lane of a register of columns.
+class Order {
+ public:
+  // `in_planes`: in the order that packing two registers into a plane undoes.
+  Order(const Layout& layout, bool in_planes) : layout_(layout), in_planes_(in_planes) {}
+
+  int operator()(int column, int lane) const {
+    if (!in_planes_) return column * layout_.columns + lane;
+    return column / 2 * layout_.lanes() + layout_.channel_of_lane(column % 2 * layout_.columns + lane);
+  }
+
+ private:
+  Layout layout_;
+  bool in_planes_;
+};
+
+// Weights, four bytes of T a step, in panels of so many registers; channels beyond the last one are nothing.
+template <typename T, typename Weight>
+Panels pack(int outputs, int inputs, int columns, const Layout& layout, const Order& channel,
+            const Weight& weight) {
   constexpr int kEach = 4 / sizeof(T);
   Panels panels;
   panels.columns = columns;
   panels.steps = (inputs + kEach - 1) / kEach;
-  panels.weights = allocate_aligned<std::int8_t>(size_of(columns, panels.steps, 64));
-  panels.scale = allocate_aligned<float>(size_of(columns, kColumns));
-  panels.bias = allocate_aligned<float>(size_of(columns, kColumns));
+  panels.weights = allocate_aligned<std::int8_t>(size_of(columns, panels.steps, layout.register_bytes()));
+  panels.scale = allocate_aligned<float>(size_of(columns, layout.columns));
+  panels.bias = allocate_aligned<float>(size_of(columns, layout.columns));
   std::int8_t* to = panels.weights.get();
   for (int first = 0; first < columns;) {
-    const int wide = std::min(4, columns - first);
+    const int wide = std::min(layout.panel, columns - first);
     for (int step = 0; step < panels.steps; ++step) {
       for (int column = first; column < first + wide; ++column) {
-        for (int lane = 0; lane < kColumns; ++lane) {
+        for (int lane = 0; lane < layout.columns; ++lane) {
           for (int part = 0; part < kEach; ++part, to += sizeof(T)) {
             const int output = channel(column, lane), input = step * kEach + part;
             const T value = output < outputs && input < inputs ? weight(output, input) : T{0};
@@ -53,15 +67,6 @@ Panels pack(int outputs, int inputs, int columns, const Channel& channel, const 
     first += wide;
   }
   return panels;
-}
-
-int natural(int column, int lane) {
-  return column * kColumns + lane;
-}
-
-// In the order that packing two registers into a plane undoes.
-int in_planes(int column, int lane) {
-  return column / 2 * kLanes + channel_of_lane(column % 2 * kColumns + lane);
 }
 
 float limited(float most) {
@@ -84,22 +89,24 @@ std::vector<float> limits(const Pointwise& one) {
 }
 
 // `limits`: of the map in fixed point it makes, or none for one in floating point.
-Panels pack(const Pointwise& one, const std::vector<float>& limit) {
+Panels pack(const Pointwise& one, const std::vector<float>& limit, const Layout& layout) {
   const bool to_planes = !limit.empty();
-  const int columns =
-      to_planes ? rounded_up(one.out, kLanes) / kColumns : rounded_up(one.out, kColumns) / kColumns;
-  const auto channel = to_planes ? in_planes : natural;
-  Panels panels = pack<std::int8_t>(one.out, one.in, columns, channel, [&](int output, int input) {
+  const int columns = rounded_up(one.out, to_planes ? layout.lanes() : layout.columns) / layout.columns;
+  const Order channel(layout, to_planes);
+  const auto weight = [&](int output, int input) {
     return one.weights[size_of(output, one.in) + static_cast<std::size_t>(input)];
-  });
+  };
+  Panels panels = layout.value_bytes == 1
+                      ? pack<std::int8_t>(one.out, one.in, columns, layout, channel, weight)
+                      : pack<std::int16_t>(one.out, one.in, columns, layout, channel, weight);
   for (int column = 0; column < columns; ++column) {
-    for (int lane = 0; lane < kColumns; ++lane) {
+    for (int lane = 0; lane < layout.columns; ++lane) {
       const auto output = static_cast<std::size_t>(channel(column, lane));
       if (output >= static_cast<std::size_t>(one.out)) continue;
       const float unit = to_planes ? limit[output] / kOne : 1;
       const auto* row = one.weights.data() + output * static_cast<std::size_t>(one.in);
       const auto sum = static_cast<float>(std::accumulate(row, row + one.in, 0) * one.zero);
-      const std::size_t at = size_of(column, kColumns) + static_cast<std::size_t>(lane);
+      const std::size_t at = size_of(column, layout.columns) + static_cast<std::size_t>(lane);
       panels.scale[at] = one.scale[output] / unit;
       panels.bias[at] = (one.bias[output] - one.scale[output] * sum) / unit;
     }
@@ -108,15 +115,16 @@ Panels pack(const Pointwise& one, const std::vector<float>& limit) {
 }
 
 // `limits`: of the map it reads.
-Taps pack(const Depthwise& one, const std::vector<float>& limits) {
+Taps pack(const Depthwise& one, const std::vector<float>& limits, const Layout& layout) {
+  const int lanes = layout.lanes();
   Taps taps;
   taps.size = one.window.size;
   taps.stride = one.window.stride;
-  taps.planes = rounded_up(one.channels, kLanes) / kLanes;
+  taps.planes = rounded_up(one.channels, lanes) / lanes;
   const int area = taps.size * taps.size;
-  taps.weights = allocate_aligned<std::int16_t>(size_of(taps.planes, area, kLanes));
-  taps.bias = allocate_aligned<std::int16_t>(size_of(taps.planes, kLanes));
-  taps.factor = allocate_aligned<std::int16_t>(size_of(taps.planes, kLanes));
+  taps.weights = allocate_aligned<std::int16_t>(size_of(taps.planes, area, lanes));
+  taps.bias = allocate_aligned<std::int16_t>(size_of(taps.planes, lanes));
+  taps.factor = allocate_aligned<std::int16_t>(size_of(taps.planes, lanes));
   // Saturation is the clip at 6.0.
   if (one.step * 255 > 6 + one.step / 2) throw Refused{"a depthwise convolution's bytes reach beyond 6.0"};
   for (int channel = 0; channel < one.channels; ++channel) {
@@ -134,40 +142,41 @@ Taps pack(const Depthwise& one, const std::vector<float>& limits) {
       throw Refused{"a depthwise convolution's weights are too large for 16 bits"};
     }
     const long factor = std::lround(unit / one.step * 32768);
-    const std::size_t lane = size_of(channel / kLanes, kLanes) + static_cast<std::size_t>(channel % kLanes);
+    const std::size_t lane = size_of(channel / lanes, lanes) + static_cast<std::size_t>(channel % lanes);
     taps.bias[lane] = static_cast<std::int16_t>(std::lround(bias / unit));
     taps.factor[lane] = static_cast<std::int16_t>(factor);
     for (int at = 0; at < area; ++at) {
       const long weight = std::lround(weights[at] * (limit / kOne / unit) * 32768);
       const std::size_t place =
-          size_of(channel / kLanes * area + at, kLanes) + static_cast<std::size_t>(channel % kLanes);
+          size_of(channel / lanes * area + at, lanes) + static_cast<std::size_t>(channel % lanes);
       taps.weights[place] = static_cast<std::int16_t>(std::clamp<long>(weight, -kOne, kOne));
     }
   }
   return taps;
 }
 
-void lay_out(PackedBlock& block) {
+void lay_out(PackedBlock& block, const Layout& layout) {
   const Window& w = block.window;
+  block.lanes = layout.lanes();
   block.planes = block.taps.planes;
   block.columns = std::max(w.left + w.in_width, (w.out_width - 1) * w.stride + w.size);
   const std::size_t row_bytes = block.row() * static_cast<std::size_t>(block.planes) * sizeof(std::int16_t);
-  const int fitting =
-      static_cast<int>(std::min<std::size_t>(kStripBytes / row_bytes, static_cast<std::size_t>(w.in_height)));
+  const int fitting = static_cast<int>(
+      std::min<std::size_t>(layout.strip_bytes / row_bytes, static_cast<std::size_t>(w.in_height)));
   block.strip = std::clamp((fitting - w.size) / w.stride + 1, 1, w.out_height);
   if (fitting >= w.in_height) block.strip = w.out_height;
   block.ring = std::min(w.in_height, (block.strip - 1) * w.stride + w.size);
   for (int row = 0; row < 2 * block.ring; ++row) {
     for (int column = 0; column < w.in_width; ++column) {
       block.offsets.push_back(static_cast<std::uint32_t>(size_of(row % block.ring) * block.row() +
-                                                         size_of(w.left + column, kLanes)));
+                                                         size_of(w.left + column, block.lanes)));
     }
   }
 }
 
 }  // namespace
 
-WideStem pack_stem(const Stem& stem, const Pixels& pixels) {
+WideStem pack_stem(const Stem& stem, const Pixels& pixels, const Layout& layout) {
   WideStem wide;
   wide.window = stem.window;
   const int size = stem.window.size, patch = size * size * 3;
@@ -224,17 +233,19 @@ WideStem pack_stem(const Stem& stem, const Pixels& pixels) {
     if (!std::isfinite(result)) throw Refused{"its first convolution has unusual weights"};
     fine[static_cast<std::size_t>(channel)] = result;
   }
-  const int columns = rounded_up(stem.channels, kLanes) / kColumns;
-  wide.panels = pack<std::int16_t>(stem.channels, patch, columns, in_planes, [&](int output, int input) {
-    return static_cast<std::int16_t>(
-        std::lround(weights[size_of(output, patch) + static_cast<std::size_t>(input)] *
-                    fine[static_cast<std::size_t>(output)]));
-  });
+  const int columns = rounded_up(stem.channels, layout.lanes()) / layout.columns;
+  const Order channel_of(layout, true);
+  wide.panels =
+      pack<std::int16_t>(stem.channels, patch, columns, layout, channel_of, [&](int output, int input) {
+        return static_cast<std::int16_t>(
+            std::lround(weights[size_of(output, patch) + static_cast<std::size_t>(input)] *
+                        fine[static_cast<std::size_t>(output)]));
+      });
   for (int column = 0; column < columns; ++column) {
-    for (int lane = 0; lane < kColumns; ++lane) {
-      const auto output = static_cast<std::size_t>(in_planes(column, lane));
+    for (int lane = 0; lane < layout.columns; ++lane) {
+      const auto output = static_cast<std::size_t>(channel_of(column, lane));
       if (output >= fine.size()) continue;
-      const std::size_t at = size_of(column, kColumns) + static_cast<std::size_t>(lane);
+      const std::size_t at = size_of(column, layout.columns) + static_cast<std::size_t>(lane);
       const float unit = wide.limits[output] / kOne;
       wide.panels.scale[at] = 1 / (fine[output] * unit);
       wide.panels.bias[at] = stem.bias[output] / unit;
@@ -247,23 +258,26 @@ WideStem pack_stem(const Stem& stem, const Pixels& pixels) {
   return wide;
 }
 
-PackedBlock pack_block(const ChainBlock& block, const std::vector<float>& stem_limits) {
+PackedBlock pack_block(const ChainBlock& block, const std::vector<float>& stem_limits, const Layout& layout) {
   PackedBlock packed;
   const std::vector<float> map_limits = block.expand ? limits(*block.expand) : stem_limits;
-  if (block.expand) packed.expand = pack(*block.expand, map_limits);
-  packed.taps = pack(block.depthwise, map_limits);
-  if (block.project) packed.project = pack_linear(*block.project);
+  if (block.expand) packed.expand = pack(*block.expand, map_limits, layout);
+  packed.taps = pack(block.depthwise, map_limits, layout);
+  if (block.project) packed.project = pack_linear(*block.project, layout);
   packed.window = block.depthwise.window;
   packed.adds_input = block.adds_input;
   packed.inverse_step = 1 / block.step;
   packed.zero = static_cast<float>(block.zero);
-  lay_out(packed);
-  packed.out_stride = packed.project ? size_of(packed.project->columns, kColumns) : packed.depthwise_stride();
+  lay_out(packed, layout);
+  const std::size_t depthwise_values = size_of(packed.planes, packed.lanes);
+  packed.out_values = packed.project ? size_of(packed.project->columns, layout.columns) : depthwise_values;
+  packed.depthwise_stride = depthwise_values * static_cast<std::size_t>(layout.value_bytes);
+  packed.out_stride = packed.out_values * static_cast<std::size_t>(layout.value_bytes);
   return packed;
 }
 
-Panels pack_linear(const Pointwise& one) {
-  return pack(one, {});
+Panels pack_linear(const Pointwise& one, const Layout& layout) {
+  return pack(one, {}, layout);
 }
 
 }  // namespace pomona::int8

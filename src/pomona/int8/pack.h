@@ -46,26 +46,28 @@ struct PackedBlock {
   float zero = 0;
 
   int planes = 0;
+  int lanes = 0;                       // of a plane
   int columns = 0;                     // of the padded fixed-point map
   int ring = 0;                        // its rows that are there at once
   int strip = 0;                       // output rows computed at once
   std::vector<std::uint32_t> offsets;  // of two times `ring` rows of pixels
   std::size_t in_stride = 0;           // bytes of an input pixel
+  std::size_t depthwise_stride = 0;    // of one behind the depthwise convolution
   std::size_t out_stride = 0;          // and of an output pixel
+  std::size_t out_values = 0;          // in it
 
-  std::size_t row() const { return size_of(columns, kLanes); }
+  std::size_t row() const { return size_of(columns, lanes); }
   std::size_t plane() const { return size_of(ring) * row(); }
-  std::size_t depthwise_stride() const { return size_of(planes, kLanes); }
 };
 
 // The following throw Refused.
 
-WideStem pack_stem(const Stem& stem, const Pixels& pixels);
+WideStem pack_stem(const Stem& stem, const Pixels& pixels, const Layout& layout);
 
 // `stem_limits`: of the stem's map, which the first block reads.
-PackedBlock pack_block(const ChainBlock& block, const std::vector<float>& stem_limits);
+PackedBlock pack_block(const ChainBlock& block, const std::vector<float>& stem_limits, const Layout& layout);
 
 // A 1 x 1 convolution whose sums stay in floating point.
-Panels pack_linear(const Pointwise& one);
+Panels pack_linear(const Pointwise& one, const Layout& layout);
 
 }  // namespace pomona::int8

@@ -116,16 +116,12 @@ Precision resolve_precision(Precision asked) {
 std::optional<IntegerNetwork> integers_of(const onnx::ModelProto& network, const std::string& tensor,
                                           Pool pool, const PreprocessSpec& spec, Precision asked) {
   if (asked != Precision::kAuto && asked != Precision::kInt8) return std::nullopt;
-  std::string why = "this CPU (" + cpu_features().name + ") has no AVX-512 with VNNI";
-  if (IntegerNetwork::runs_here()) {
-    auto made = IntegerNetwork::make(network, tensor, pool == Pool::kAvg,
-                                     {spec.width, spec.height, spec.bgr, spec.mean, spec.std});
-    if (made) return *std::move(made);
-    why = made.error();
-  }
+  auto made = IntegerNetwork::make(network, tensor, pool == Pool::kAvg,
+                                   {spec.width, spec.height, spec.bgr, spec.mean, spec.std});
+  if (made) return *std::move(made);
   if (asked == Precision::kAuto) return std::nullopt;
   throw Error(ErrorCode::kUnavailable,
-              "it cannot be computed in integers: " + why +
+              "it cannot be computed in integers: " + made.error() +
                   ". Give --precision auto, or a network that `pomona models quantize` made "
                   "of MobileNet V1, V2 or EfficientNet-Lite");
 }
