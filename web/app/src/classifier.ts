@@ -36,6 +36,7 @@ export interface Contribution {
 
 export interface Withdrawal {
   found: boolean; // false: no photo has this code (any more)
+  known: boolean; // whether the code is one that was given out, as far as is still known
   uses: string[]; // datasets and models that were made with the photo before
 }
 
@@ -66,9 +67,10 @@ export interface Classifier {
   withdraw(code: string): Promise<Withdrawal>;
 }
 
-// What went wrong, as a code the page has a sentence for; `detail` is the server's own sentence.
+// What went wrong, as a code the page has a sentence for; `detail` is the server's own sentence,
+// `reason` its word for it.
 export class Failure extends Error {
-  constructor(readonly code: FailureCode, readonly detail = "") {
+  constructor(readonly code: FailureCode, readonly detail = "", readonly reason = "") {
     super(detail || code);
   }
 }

@@ -8,6 +8,7 @@ import { announce, icon } from "./dom";
 import { day, t } from "./text";
 
 const kStore = "pomona.contributions";
+const kLongestLabel = 200; // bytes, that a server takes
 
 export function remembered(): Contribution[] {
   try {
@@ -58,6 +59,7 @@ export function askView(catalogue: Catalogue, classifier: Classifier, labels: st
     label.removeAttribute("aria-invalid");
     consent.removeAttribute("aria-invalid");
     if (!label.value.trim()) return wrong(label, texts.needLabel);
+    if (new TextEncoder().encode(label.value).length > kLongestLabel) return wrong(label, texts.tooLong);
     if (!consent.checked) return wrong(consent, texts.needConsent);
     error.textContent = "";
     send.disabled = true;
@@ -91,8 +93,15 @@ export function mineView(catalogue: Catalogue, classifier: Classifier, changed: 
   const view = h("div", { class: "mine" });
   const withdraw = async (code: string, label: string, button: HTMLButtonElement) => {
     button.disabled = true;
+    error.textContent = "";
     try {
-      const { found, uses } = await classifier.withdraw(code);
+      const { found, known, uses } = await classifier.withdraw(code);
+      // Somebody who mistyped a code must not go away in the belief that the photo is gone.
+      if (!known && !label) {
+        error.textContent = t().noSuchCode;
+        button.disabled = false;
+        return;
+      }
       remember(remembered().filter((one) => one.code !== code));
       const name = label || code;
       const fresh = mineView(catalogue, classifier, changed);

@@ -4,7 +4,7 @@
 import { h } from "../../common/elements";
 import { answerView, factsView, similarView, surety } from "./answer";
 import { Catalogue } from "./catalogue";
-import { Answer, Classifier, Failure } from "./classifier";
+import { Answer, Classifier, Failure, SimilarPhoto } from "./classifier";
 import { askView, mineView, remembered, sentence } from "./contribute";
 import { announce, icon } from "./dom";
 import type { EdgeClassifier } from "./edge/edge";
@@ -34,6 +34,8 @@ class Page {
   private photo: Blob | null = null;
   private preview = "";
   private answer: Answer | null = null;
+  private alike: SimilarPhoto[] = [];
+  private failure: { error: unknown; again: () => void } | null = null;
   private busy: AbortController | null = null;
   private prepared = false;
   private edge: EdgeClassifier | null = null;
@@ -142,6 +144,7 @@ class Page {
 
   private home() {
     const texts = t();
+    this.failure = null;
     main.className = "home";
     main.replaceChildren(
       h("h1", {}, texts.title), h("p", { class: "lead" }, texts.lead),
@@ -214,8 +217,9 @@ class Page {
     this.busy?.abort();
     const busy = this.busy = new AbortController();
     this.answer = null;
-    main.className = "looking";
-    main.replaceChildren(this.figure(), h("div", { class: "working" }, h("span", { class: "spinner", "aria-hidden": "true" }), h("p", {}, t().looking)));
+    this.alike = [];
+    this.failure = null;
+    this.looking();
     announce(t().looking);
     try {
       const answer = await this.classifier.classify(photo, busy.signal);
@@ -231,16 +235,21 @@ class Page {
     // The answer does not wait for these, and stands without them.
     const similar = await this.classifier.similar(photo, busy.signal).catch(() => []);
     if (busy.signal.aborted || !this.answer) return;
+    this.alike = similar;
     const view = similarView(this.catalogue, similar);
     if (view) main.querySelector(".side")?.append(view);
   }
 
+  private looking() {
+    main.className = "looking";
+    main.replaceChildren(this.figure(), h("div", { class: "working" }, h("span", { class: "spinner", "aria-hidden": "true" }), h("p", {}, t().looking)));
+  }
+
   // What is at hand, drawn anew.
   private show() {
-    if (!this.photo || !this.answer) {
-      if (!this.busy || this.busy.signal.aborted || !this.photo) this.home();
-      return;
-    }
+    if (this.failure) return this.failed(this.failure.error, this.failure.again);
+    if (!this.photo) return this.home();
+    if (!this.answer) return this.looking();
     const answer = this.answer;
     const target = answer.targets[0];
     const sure = surety(answer, target);
@@ -257,10 +266,11 @@ class Page {
       h("div", { class: "said" }, this.figure(), answerView(this.catalogue, answer), this.pickers(),
         note ? h("p", { class: "quiet note" }, note) : ""),
       h("div", { class: "side" }, sure === "unsure" || sure === "unknown" ? ask : facts ?? "",
-        sure === "unsure" || sure === "unknown" ? "" : ask));
+        sure === "unsure" || sure === "unknown" ? "" : ask, similarView(this.catalogue, this.alike) ?? ""));
   }
 
   private failed(error: unknown, again: () => void) {
+    this.failure = { error, again };
     const heading = h("h1", { tabindex: -1 }, t().failed);
     const isNoPhoto = error instanceof Failure && (error.code === "not_a_photo" || error.code === "too_large");
     main.className = "failed";
@@ -302,4 +312,9 @@ async function begin() {
   await page.start();
 }
 
-void begin();
+begin().catch(() => {
+  // config.json is not what it should be, or a script is missing.
+  main.className = "failed";
+  main.replaceChildren(h("h1", {}, t().failed), h("p", { class: "lead" }, t().broken),
+    h("div", { class: "pickers" }, h("button", { type: "button", class: "main", click: () => location.reload() }, icon("again"), t().retry)));
+});

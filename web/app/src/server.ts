@@ -11,7 +11,7 @@ const asList = (value: unknown): unknown[] => (Array.isArray(value) ? value : []
 const asText = (value: unknown): string => (typeof value === "string" ? value : "");
 const asNumber = (value: unknown): number => (typeof value === "number" && Number.isFinite(value) ? value : 0);
 
-const codes: Record<number, FailureCode> = { 400: "not_a_photo", 401: "not_allowed", 403: "not_allowed", 413: "too_large",
+const codes: Record<number, FailureCode> = { 401: "not_allowed", 403: "not_allowed", 413: "too_large",
   415: "not_a_photo", 422: "not_a_photo", 429: "busy", 503: "busy" };
 
 // One exchange; every way to fail becomes a Failure.
@@ -25,7 +25,9 @@ export async function ask(address: string, init: RequestInit = {}): Promise<Json
   }
   const body = asObject(await response.json().catch(() => ({})));
   if (response.ok) return body;
-  throw new Failure(codes[response.status] ?? (response.status < 500 ? "refused" : "broken"), asText(asObject(body.error).message));
+  const { code, message } = asObject(body.error);
+  const usual = codes[response.status] ?? (response.status < 500 ? "refused" : "broken");
+  throw new Failure(code === "no_photo" ? "not_a_photo" : usual, asText(message), asText(code));
 }
 
 const candidate = (value: unknown): Candidate => {
@@ -114,9 +116,9 @@ export class ServerClassifier implements Classifier {
   async withdraw(code: string): Promise<Withdrawal> {
     try {
       const json = await ask(`./v1/contributions/${encodeURIComponent(code)}`, { method: "DELETE" });
-      return { found: json.removed !== false, uses: asList(json.uses).map((use) => asText(asObject(use).name)).filter(Boolean) };
+      return { found: json.removed !== false, known: true, uses: asList(json.uses).map((use) => asText(asObject(use).name)).filter(Boolean) };
     } catch (error) {
-      if (error instanceof Failure && error.code === "refused") return { found: false, uses: [] };
+      if (error instanceof Failure && error.reason === "no_such_code") return { found: false, known: false, uses: [] };
       throw error;
     }
   }

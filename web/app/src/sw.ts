@@ -28,7 +28,11 @@ worker.addEventListener("install", (event) => {
     // The graphics chip's engine is kept once somebody asks for it.
     const needed = [...shell, ...[...edge].filter((url) => isEdge && !url.includes("webgpu"))];
     const owner = [...owned].filter((url) => isEdge || !url.endsWith("/model.json"));
-    await cache.addAll([...needed, ...owner].map((url) => new Request(url, { cache: "no-cache" })));
+    await Promise.all([...needed, ...owner].map(async (url) => {
+      const answer = await fetch(url, { cache: "no-cache" });
+      if (!answer.ok) throw new Error(`${url}: ${answer.status}`);
+      await cache.put(url, direct(answer));
+    }));
     await worker.skipWaiting();
   })());
 });
@@ -42,11 +46,17 @@ worker.addEventListener("activate", (event) => {
   })());
 });
 
+// Hosts that lead index.html to the folder's own address are common, and a browser opens no page from an answer that
+// came by such a way: it is kept as one that did not.
+function direct(answer: Response): Response {
+  return answer.redirected ? new Response(answer.body, { status: answer.status, headers: answer.headers }) : answer;
+}
+
 async function newest(request: Request): Promise<Response> {
   const cache = await caches.open(kCache);
   try {
     const answer = await fetch(request);
-    if (answer.ok) await cache.put(request.url, answer.clone());
+    if (answer.ok) await cache.put(request.url, direct(answer.clone()));
     return answer;
   } catch (error) {
     const kept = await cache.match(request.url);
@@ -60,7 +70,7 @@ async function kept(url: string, request: Request): Promise<Response> {
   const found = await cache.match(url);
   if (found) return found;
   const answer = await fetch(request);
-  if (answer.ok) await cache.put(url, answer.clone());
+  if (answer.ok) await cache.put(url, direct(answer.clone()));
   return answer;
 }
 

@@ -83,7 +83,7 @@ export class EdgeClassifier implements Classifier {
   }
 
   async withdraw(): Promise<Withdrawal> {
-    return { found: false, uses: [] };
+    return { found: false, known: false, uses: [] };
   }
 
   private async start(gpu: boolean, progress: Progress) {
