@@ -6,27 +6,24 @@ namespace pomona::int8 {
 namespace {
 
 // AVX-512 with VNNI: 64 products of bytes in one instruction.
-struct Avx512 {
-  static constexpr int kColumns = 16, kPanel = 4;
-  static constexpr std::size_t kStripBytes = 384 << 10;  // with what goes with it, half of 1 MiB of L2 cache
-  using Value = std::uint8_t;
-  using Lanes = std::int32_t __attribute__((vector_size(64)));
-  using Words = std::int16_t __attribute__((vector_size(64)));
-  using Floats = __m512;
-
+struct Avx512 : Vectors<64> {
   static bool supported() {
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
            __builtin_cpu_supports("avx512vnni");
   }
 
+  static constexpr int kPanel = 4;
+  // With what goes with it half of 1 MiB, a usual L2 cache.
+  static constexpr std::size_t kStripBytes = 384 << 10;
+  using Value = std::uint8_t;
+
   // 24 sums, and at most 4 registers of weights and one input.
   static constexpr int rows(int registers) { return registers > 2 ? 24 / registers : 12; }
 
-  POMONA_KERNEL_INLINE static Lanes four_bytes(const std::uint8_t* from) {
-    std::int32_t word;
-    std::memcpy(&word, from, sizeof word);
-    return reinterpret_cast<Lanes>(_mm512_set1_epi32(word));
+  POMONA_KERNEL_INLINE static Words product(Words a, Words b) {
+    return reinterpret_cast<Words>(
+        _mm512_mulhrs_epi16(reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
   }
 
   template <bool kWide>
@@ -36,24 +33,17 @@ struct Avx512 {
     return reinterpret_cast<Lanes>(kWide ? _mm512_dpwssd_epi32(s, p, w) : _mm512_dpbusd_epi32(s, p, w));
   }
 
-  POMONA_KERNEL_INLINE static Floats scaled(Lanes sum, const float* scale, const float* bias) {
-    return fused(_mm512_cvtepi32_ps(reinterpret_cast<__m512i>(sum)), load(scale), load(bias));
+  POMONA_KERNEL_INLINE static void store_levels(Value* to, Words sum, Words bias, Words factor) {
+    const __m512i biased = _mm512_adds_epi16(reinterpret_cast<__m512i>(sum), reinterpret_cast<__m512i>(bias));
+    const __m512i level = _mm512_mulhrs_epi16(biased, reinterpret_cast<__m512i>(factor));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to),
+                        _mm512_cvtusepi16_epi8(_mm512_max_epi16(level, _mm512_setzero_si512())));
   }
 
   POMONA_KERNEL_INLINE static Floats fused(Floats a, Floats b, Floats c) { return _mm512_fmadd_ps(a, b, c); }
 
   POMONA_KERNEL_INLINE static Floats relu6(Floats value) {
-    return _mm512_min_ps(_mm512_max_ps(value, fill(0)), fill(6));
-  }
-
-  POMONA_KERNEL_INLINE static Floats load(const float* from) { return _mm512_load_ps(from); }
-  POMONA_KERNEL_INLINE static void store(float* to, Floats value) { _mm512_store_ps(to, value); }
-  POMONA_KERNEL_INLINE static Floats fill(float value) { return _mm512_set1_ps(value); }
-
-  POMONA_KERNEL_INLINE static void store_fixed(std::int16_t* to, Floats low, Floats high) {
-    // What is above the limit saturates.
-    const __m512i both = _mm512_packs_epi32(_mm512_cvtps_epi32(low), _mm512_cvtps_epi32(high));
-    _mm512_store_si512(to, _mm512_max_epi16(both, _mm512_setzero_si512()));
+    return _mm512_min_ps(_mm512_max_ps(value, _mm512_setzero_ps()), _mm512_set1_ps(6));
   }
 
   POMONA_KERNEL_INLINE static void store_bytes(Value* to, Floats level) {
@@ -61,20 +51,10 @@ struct Avx512 {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_cvtusepi32_epi8(whole));
   }
 
-  POMONA_KERNEL_INLINE static Words load_words(const std::int16_t* from) {
-    return *reinterpret_cast<const Words*>(from);
-  }
-
-  POMONA_KERNEL_INLINE static Words product(Words a, Words b) {
-    return reinterpret_cast<Words>(
-        _mm512_mulhrs_epi16(reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
-  }
-
-  POMONA_KERNEL_INLINE static void store_levels(Value* to, Words sum, Words bias, Words factor) {
-    const __m512i biased = _mm512_adds_epi16(reinterpret_cast<__m512i>(sum), reinterpret_cast<__m512i>(bias));
-    const __m512i level = _mm512_mulhrs_epi16(biased, reinterpret_cast<__m512i>(factor));
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to),
-                        _mm512_cvtusepi16_epi8(_mm512_max_epi16(level, _mm512_setzero_si512())));
+  POMONA_KERNEL_INLINE static void store_fixed(std::int16_t* to, Floats low, Floats high) {
+    // What is above the limit saturates.
+    const __m512i both = _mm512_packs_epi32(_mm512_cvtps_epi32(low), _mm512_cvtps_epi32(high));
+    _mm512_store_si512(to, _mm512_max_epi16(both, _mm512_setzero_si512()));
   }
 };
 

@@ -5,15 +5,15 @@
 // POMONA_TARGET, the instructions its functions may use: they carry them themselves, so that nothing else of
 // the program needs more than its baseline. `Set` is a class of its own unnamed namespace, and everything
 // here is a template of it, so that no two files' functions can be taken for each other:
-//   supported                         as in Kernels
-//   kColumns, kPanel, kStripBytes     as in Layout
-//   rows(registers)                   pixels of a block with that many registers of columns
-//   Value                             what a byte of a map is kept in
-//   Lanes, Words, Floats              a register of kColumns 32-bit integers, of 16-bit ones, of floats
-//   four_bytes, multiply_add          a 1 x 1 convolution: of bytes, or where kWide of 16-bit values
-//   load, store, fill, fused, scaled, relu6     its sums in floating point; fused(a, b, c) is a * b + c
-//   store_fixed, store_bytes                    rounded: for a depthwise convolution, for a 1 x 1 one
-//   load_words, product, store_levels           a depthwise convolution
+//   supported                  as in Kernels
+//   kPanel, kStripBytes        as in Layout
+//   rows(registers)            pixels of a block with that many registers of columns
+//   Value                      what a byte of a map is kept in
+//   product, store_levels      of a depthwise convolution
+//   multiply_add               of a 1 x 1 convolution: of bytes, or where kWide of 16-bit values
+//   fused, relu6               of its sums; fused(a, b, c) is a * b + c
+//   store_bytes, store_fixed   these rounded, for a 1 x 1 convolution or for a depthwise one
+// and what it has from Vectors.
 
 #include <immintrin.h>
 
@@ -30,6 +30,15 @@
 
 namespace pomona::int8 {
 
+// What a register of so many bytes holds. `using` forgets a size that depends on a template in gcc 12.
+template <int kBytes>
+struct Vectors {
+  static constexpr int kColumns = kBytes / 4;
+  typedef std::int32_t Lanes __attribute__((vector_size(kBytes)));
+  typedef std::int16_t Words __attribute__((vector_size(kBytes)));
+  typedef float Floats __attribute__((vector_size(kBytes)));
+};
+
 // The registers of a block: each is named by a constant, never by a loop's variable, and holds 32-bit
 // numbers, where __m512i holds eight of 64 bits. Otherwise gcc 12 keeps copies of all of them in memory.
 template <typename Set, int N>
@@ -43,10 +52,48 @@ struct Sums {
   Registers<Set, N> of[M];
 };
 
+template <typename Set>
+POMONA_KERNEL_INLINE typename Set::Lanes load(const std::int8_t* from) {
+  return *reinterpret_cast<const typename Set::Lanes*>(from);
+}
+
+template <typename Set>
+POMONA_KERNEL_INLINE typename Set::Words load(const std::int16_t* from) {
+  return *reinterpret_cast<const typename Set::Words*>(from);
+}
+
+template <typename Set>
+POMONA_KERNEL_INLINE typename Set::Floats load(const float* from) {
+  return *reinterpret_cast<const typename Set::Floats*>(from);
+}
+
+template <typename Set>
+POMONA_KERNEL_INLINE void store(float* to, typename Set::Floats value) {
+  *reinterpret_cast<typename Set::Floats*>(to) = value;
+}
+
+template <typename Set>
+POMONA_KERNEL_INLINE typename Set::Floats fill(float value) {
+  return value - typename Set::Floats{};
+}
+
+template <typename Set>
+POMONA_KERNEL_INLINE typename Set::Lanes four_bytes(const std::uint8_t* from) {
+  std::int32_t word;
+  std::memcpy(&word, from, sizeof word);
+  return word - typename Set::Lanes{};
+}
+
+template <typename Set>
+POMONA_KERNEL_INLINE typename Set::Floats scaled(typename Set::Lanes sum, const float* scale,
+                                                 const float* bias) {
+  return Set::fused(__builtin_convertvector(sum, typename Set::Floats), load<Set>(scale), load<Set>(bias));
+}
+
 template <typename Set, bool kWide, int N, std::size_t... n>
 POMONA_KERNEL_INLINE void pixel_step(Registers<Set, N>& sums, const std::uint8_t* in,
                                      const Registers<Set, N>& weights, std::index_sequence<n...>) {
-  const typename Set::Lanes pixel = Set::four_bytes(in);
+  const typename Set::Lanes pixel = four_bytes<Set>(in);
   ((sums.of[n] = Set::template multiply_add<kWide>(sums.of[n], pixel, weights.of[n])), ...);
 }
 
@@ -54,9 +101,8 @@ template <typename Set, bool kWide, int M, int N, std::size_t... m, std::size_t.
 POMONA_KERNEL_INLINE void step(Sums<Set, M, N>& sums, const std::uint8_t* in, std::size_t stride,
                                const std::int8_t* weights, std::index_sequence<m...>,
                                std::index_sequence<n...> columns) {
-  using Lanes = typename Set::Lanes;
   Registers<Set, N> loaded;
-  ((loaded.of[n] = *reinterpret_cast<const Lanes*>(weights + sizeof(Lanes) * n)), ...);
+  ((loaded.of[n] = load<Set>(weights + sizeof(typename Set::Lanes) * n)), ...);
   (pixel_step<Set, kWide>(sums.of[m], in + m * stride, loaded, columns), ...);
 }
 
@@ -102,8 +148,8 @@ struct ToFixedPoint {
                                  const float* bias) const {
     constexpr int kLow = n * Set::kColumns, kHigh = (n + 1) * Set::kColumns;
     Set::store_fixed(out + static_cast<std::size_t>((column + n) / 2) * plane + offsets[pixel],
-                     Set::scaled(sums.of[n], scale + kLow, bias + kLow),
-                     Set::scaled(sums.of[n + 1], scale + kHigh, bias + kHigh));
+                     scaled<Set>(sums.of[n], scale + kLow, bias + kLow),
+                     scaled<Set>(sums.of[n + 1], scale + kHigh, bias + kHigh));
   }
 };
 
@@ -129,10 +175,10 @@ struct ToBytes {
     const auto row = static_cast<std::size_t>(pixel);
     const auto lane = static_cast<std::size_t>((column + n) * Set::kColumns);
     const std::size_t at = row * linear->stride + lane;
-    typename Set::Floats value = Set::scaled(sums.of[n], scale + n * Set::kColumns, bias + n * Set::kColumns);
-    if (linear->add != nullptr) value = value + Set::load(linear->add + at);
-    if (linear->keep != nullptr) Set::store(linear->keep + at, value);
-    const auto level = Set::fused(value, Set::fill(linear->inverse_step), Set::fill(linear->zero));
+    typename Set::Floats value = scaled<Set>(sums.of[n], scale + n * Set::kColumns, bias + n * Set::kColumns);
+    if (linear->add != nullptr) value = value + load<Set>(linear->add + at);
+    if (linear->keep != nullptr) store<Set>(linear->keep + at, value);
+    const auto level = Set::fused(value, fill<Set>(linear->inverse_step), fill<Set>(linear->zero));
     Set::store_bytes(reinterpret_cast<typename Set::Value*>(out + row * stride) + lane, level);
   }
 };
@@ -158,7 +204,7 @@ struct ToTotals {
  private:
   template <int n>
   POMONA_KERNEL_INLINE void add(const Registers<Set, N>& sums, const float* scale, const float* bias) const {
-    const auto value = Set::scaled(sums.of[n], scale + n * Set::kColumns, bias + n * Set::kColumns);
+    const auto value = scaled<Set>(sums.of[n], scale + n * Set::kColumns, bias + n * Set::kColumns);
     totals->of[n] = totals->of[n] + Set::relu6(value);
   }
 };
@@ -229,12 +275,12 @@ void project(const std::uint8_t* in, std::size_t stride, int pixels, const Panel
 template <typename Set, int N>
 POMONA_KERNEL void average_panels(const std::uint8_t* in, std::size_t stride, int pixels,
                                   const Panels& panels, int column, float* out) {
-  const typename Set::Floats count = Set::fill(static_cast<float>(pixels));
+  const typename Set::Floats count = fill<Set>(static_cast<float>(pixels));
   for (; column + N <= panels.columns; column += N) {
     Totals<Set, N> totals;
-    for (auto& total : totals.of) total = Set::fill(0);
+    for (auto& total : totals.of) total = fill<Set>(0);
     run_panel<Set, false, N>(in, stride, pixels, panels, column, ToTotals<Set, N>{&totals});
-    for (int n = 0; n < N; ++n) Set::store(out + (column + n) * Set::kColumns, totals.of[n] / count);
+    for (int n = 0; n < N; ++n) store<Set>(out + (column + n) * Set::kColumns, totals.of[n] / count);
   }
   if constexpr (N > 1) average_panels<Set, N - 1>(in, stride, pixels, panels, column, out);
 }
@@ -259,10 +305,10 @@ POMONA_KERNEL_INLINE void depthwise_block(const std::int16_t* const* rows, std::
   for (int i = 0; i < K; ++i) {
     Words tap[K];
 #pragma GCC unroll 5
-    for (int j = 0; j < K; ++j) tap[j] = Set::load_words(weights + (i * K + j) * kLanes);
+    for (int j = 0; j < K; ++j) tap[j] = load<Set>(weights + (i * K + j) * kLanes);
 #pragma GCC unroll 16
     for (int column = 0; column < (X - 1) * S + K; ++column) {
-      const Words value = Set::load_words(rows[i] + at + column * kLanes);
+      const Words value = load<Set>(rows[i] + at + column * kLanes);
 #pragma GCC unroll 4
       for (int x = 0; x < X; ++x) {
         const int j = column - x * S;
@@ -285,8 +331,8 @@ POMONA_KERNEL void depthwise_strip(const std::int16_t* in, std::size_t plane, co
   for (int c = 0; c < taps.planes; ++c) {
     const std::int16_t* from = in + static_cast<std::size_t>(c) * plane;
     const std::int16_t* weights = taps.weights.get() + static_cast<std::ptrdiff_t>(c) * K * K * kLanes;
-    const auto bias = Set::load_words(taps.bias.get() + c * kLanes);
-    const auto factor = Set::load_words(taps.factor.get() + c * kLanes);
+    const auto bias = load<Set>(taps.bias.get() + c * kLanes);
+    const auto factor = load<Set>(taps.factor.get() + c * kLanes);
     for (int y = 0; y < out_rows; ++y) {
       const std::int16_t* window[K];
       for (int i = 0; i < K; ++i) {
@@ -359,7 +405,6 @@ POMONA_KERNEL void gather(const std::int16_t* const* rows, int size, int step, i
 
 template <typename Set>
 constexpr Kernels kernels_of() {
-  static_assert(sizeof(typename Set::Lanes) == 4 * Set::kColumns);
   return {{Set::kColumns, Set::kPanel, sizeof(typename Set::Value), Set::kStripBytes},
           Set::supported,
           expand<Set, false>,
