@@ -43,6 +43,7 @@ using std::chrono::steady_clock;
 constexpr milliseconds kLinger{2000};  // for a refused client to read the answer
 constexpr std::size_t kRefusals = 64;  // connections over the limit that are told so at one time
 constexpr std::size_t kBodyBuffer = 64u << 10;
+constexpr milliseconds kOnceMore{20};  // between attempts to end a step whose time is over
 
 std::string http_date() {
   const std::time_t now = std::time(nullptr);
@@ -95,7 +96,9 @@ class Session final : public SessionBase, public std::enable_shared_from_this<Se
         stream_(std::move(socket), std::forward<More>(more)...),
         timer_(stream_.get_executor()),
         client_(std::move(client)),
-        gone_(std::move(gone)) {}
+        gone_(std::move(gone)),
+        // What the parser cannot take yet waits here: a header, or what surrounds a chunk.
+        buffer_(shared.options.max_header + kBodyBuffer) {}
 
   ~Session() override {
     release_body();
@@ -148,7 +151,7 @@ class Session final : public SessionBase, public std::enable_shared_from_this<Se
 
   void close_socket() {
     error_code ignored;
-    timer_.cancel();
+    no_deadline();
     socket().close(ignored);
   }
 
@@ -156,7 +159,9 @@ class Session final : public SessionBase, public std::enable_shared_from_this<Se
   // is for the step as a whole: a client that sends a byte a second gains nothing by it.
   void deadline(milliseconds time) {
     timed_out_ = false;
-    const std::uint64_t step = ++step_;
+    watch(++step_, time);
+  }
+  void watch(std::uint64_t step, milliseconds time) {
     timer_.expires_after(time);
     timer_.async_wait([weak = this->weak_from_this(), step](error_code error) {
       const auto own = weak.lock();
@@ -164,6 +169,8 @@ class Session final : public SessionBase, public std::enable_shared_from_this<Se
       own->timed_out_ = true;
       error_code ignored;
       own->socket().cancel(ignored);
+      // Bytes that came just now are no operation that could be cancelled, and the step goes on to the next.
+      own->watch(step, kOnceMore);
     });
   }
   void no_deadline() {
@@ -264,8 +271,11 @@ class Session final : public SessionBase, public std::enable_shared_from_this<Se
     if (request.header("transfer-encoding") && request.header("content-length")) {
       return refuse_it(400, "bad_request", "the request states its length in two ways");
     }
-    if (const auto encoding = request.header("transfer-encoding"); encoding && !parser_->chunked()) {
-      return refuse_it(501, "transfer_encoding", "the only transfer encoding known here is chunked");
+    if (const auto encoding = request.header("transfer-encoding")) {
+      if (http_1_0_) return refuse_it(400, "bad_request", "HTTP/1.0 has no transfer encodings");
+      if (!same_word(*encoding, "chunked")) {
+        return refuse_it(501, "transfer_encoding", "the only transfer encoding known here is chunked");
+      }
     }
     if (!parse_target(request)) return refuse_it(400, "bad_request", "the request's target is malformed");
 
@@ -322,11 +332,11 @@ class Session final : public SessionBase, public std::enable_shared_from_this<Se
 
   void take_body(error_code error) {
     if (error == http::error::need_more) error = {};
+    if (timed_out_ && (error || !parser_->is_done())) {
+      shared_.site.event("timeout_body");
+      return drop(error_response(408, "timeout", "the request's body did not arrive in time"));
+    }
     if (error) {
-      if (timed_out_) {
-        shared_.site.event("timeout_body");
-        return drop(error_response(408, "timeout", "the request's body did not arrive in time"));
-      }
       if (error == http::error::body_limit) {
         shared_.site.event("body_too_large");
         return drop(error_response(413, "body_too_large",
@@ -337,7 +347,11 @@ class Session final : public SessionBase, public std::enable_shared_from_this<Se
         return close_socket();
       }
       shared_.site.event("malformed");
-      return drop(error_response(400, "bad_request", "the request's body is malformed: " + error.message()));
+      const bool too_long = error == http::error::buffer_overflow;
+      return drop(
+          error_response(400, "bad_request",
+                         "the request's body is malformed: " +
+                             (too_long ? "a chunk's header or its trailer is too long" : error.message())));
     }
     const std::size_t size = parser_->get().body().size();
     shared_.body_memory += size - held_;
@@ -431,19 +445,20 @@ class Session final : public SessionBase, public std::enable_shared_from_this<Se
   }
 
   void finish() {
+    deadline(kLinger);
     if constexpr (kTls) {
-      deadline(kLinger);
+      // TLS says goodbye both ways at once: what the client still sends would break that.
+      if (linger_) return discard();
       stream_.async_shutdown([self = self()](error_code) { self->close_socket(); });
     } else {
       error_code ignored;
       socket().shutdown(tcp::socket::shutdown_send, ignored);
       if (!linger_ || ignored) return close_socket();
-      // Closing now would reset the connection, and the client might never see the answer.
-      deadline(kLinger);
       discard();
     }
   }
 
+  // Closing at once would reset the connection, and the client might never see the answer.
   void discard() {
     buffer_.clear();
     stream_.async_read_some(buffer_.prepare(kBodyBuffer), [self = self()](error_code error, std::size_t) {
