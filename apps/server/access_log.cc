@@ -16,6 +16,7 @@ namespace pomona::server {
 namespace {
 
 constexpr std::size_t kLongestPath = 200;
+constexpr std::string_view kCodes = "/contributions/";  // deletion codes stand after it
 
 std::string without_host(const std::string& address) {
   const std::string key = RateLimit::key(address);
@@ -56,9 +57,13 @@ void AccessLog::write(const Request& request, int status, std::size_t bytes, dou
   line["client"] = addresses_ ? request.client : without_host(request.client);
   if (!request.token.empty()) line["token"] = request.token;
   line["method"] = request.method;
-  // A path that fits a route with a secret in it (a deletion code) is named by its route.
+  // A deletion code is a secret, in a request that is refused too: a preflight, a slip in method or path.
   const bool parameter = request.route.find('{') != std::string::npos;
-  line["path"] = (parameter ? request.route : request.path).substr(0, kLongestPath);
+  std::string path = parameter ? request.route : request.path;
+  if (const std::size_t at = path.find(kCodes); at != std::string::npos) {
+    path = path.substr(0, at + kCodes.size()) + "{code}";
+  }
+  line["path"] = path.substr(0, kLongestPath);
   line["status"] = status;
   line["received"] = request.body.size();
   line["sent"] = bytes;

@@ -5,7 +5,8 @@
 
 namespace pomona::server {
 
-Chores::Chores(int threads, std::size_t most) : most_(most) {
+Chores::Chores(int threads, std::size_t most, std::function<void(const std::string&)> complain)
+    : most_(most), complain_(std::move(complain)) {
   for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { run(); });
 }
 
@@ -42,8 +43,9 @@ void Chores::run() {
     lock.unlock();
     try {
       chore();
-    } catch (const std::exception&) {
-      // Whoever waits for the chore's answer is told when it goes away.
+    } catch (const std::exception& error) {
+      // Whoever waits for the chore's answer is told when it goes away: to see the log, so it must be there.
+      if (complain_) complain_(error.what());
     }
   }
 }

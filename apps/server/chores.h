@@ -5,6 +5,7 @@
 #include <deque>
 #include <functional>
 #include <mutex>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -14,7 +15,8 @@ namespace pomona::server {
 // database. The listener's threads never wait for those. Thread-safe.
 class Chores {
  public:
-  Chores(int threads, std::size_t most);
+  // `complain` hears, on a thread of its own, what a chore let out instead of answering.
+  Chores(int threads, std::size_t most, std::function<void(const std::string&)> complain = {});
   ~Chores();  // end()
 
   // Takes no more, does what waits and ends the threads.
@@ -27,6 +29,7 @@ class Chores {
   void run();
 
   std::size_t most_;
+  std::function<void(const std::string&)> complain_;
   std::mutex mutex_;
   std::condition_variable ready_;
   std::deque<std::move_only_function<void()>> queue_;

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cctype>
 #include <cmath>
 #include <condition_variable>
 #include <ctime>
@@ -44,6 +45,22 @@ double cpu_seconds() {
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
+// As browsers name it: no path, small letters. What none of them ever sends would let nobody in, and say
+// nothing.
+std::string origin_of(const std::string& given) {
+  std::string origin = given;
+  std::ranges::transform(origin, origin.begin(), [](unsigned char c) { return std::tolower(c); });
+  if (origin.ends_with('/')) origin.pop_back();
+  for (const std::string_view scheme : {"http://", "https://"}) {
+    if (!origin.starts_with(scheme) || origin.size() == scheme.size()) continue;
+    if (origin.find_first_of("/?#@*, ", scheme.size()) == std::string::npos) return origin;
+  }
+  throw Error(ErrorCode::kUsage,
+              "--cors " + given +
+                  ": give one origin of a page, as https://fruit.example.org, with its port "
+                  "where that is not the usual one");
+}
+
 void describe(Metrics& metrics) {
   metrics.describe_counter("pomona_requests_total", "Requests answered, by route, method and status.");
   metrics.describe_histogram("pomona_request_seconds",
@@ -76,6 +93,7 @@ class Server final : public Site {
         limit_(options.rate, options.burst > 0 ? options.burst : std::max(1.0, 4 * options.rate)),
         log_(options.access_log, options.log_addresses) {
     describe(metrics_);
+    if (!options_.cors.empty()) options_.cors = origin_of(options_.cors);
     read_tokens();
     engine_.emplace(options_.engine, [this](std::size_t photos, double seconds) {
       metrics_.observe("pomona_batch_photos", static_cast<double>(photos));
@@ -84,7 +102,8 @@ class Server final : public Site {
     options_.models.workers = engine_->workers();
     use(std::make_shared<const ModelSet>(
         load_models(options_.models, [this](const auto& text) { warn(text); })));
-    chores_.emplace(std::max(1, engine_->workers() / 2), kChores);
+    const auto complain = [this](const std::string& text) { warn(text); };
+    chores_.emplace(std::max(1, engine_->workers() / 2), kChores, complain);
     app_.emplace(App{models_,
                      *engine_,
                      *chores_,
@@ -96,7 +115,8 @@ class Server final : public Site {
                      {},
                      [this] { return !stopping_.load(); },
                      [this] { gauges(); },
-                     options_.page});
+                     options_.page,
+                     complain});
     open_extras();
     router_ = make_router(*app_);
     http_.emplace(options_.http, *this);
@@ -200,7 +220,11 @@ class Server final : public Site {
     Match match = router_.find(request->method, request->path);
     Call call{std::move(request), std::move(match.arguments)};
     if (match.route->run_on == RunOn::kListener) {
-      match.route->handler(std::move(call), std::move(reply));
+      try {
+        match.route->handler(std::move(call), std::move(reply));
+      } catch (const std::exception& error) {
+        warn(error.what());  // the answer, sent when the reply goes away, is to see the log
+      }
       return;
     }
     auto held = std::make_shared<Reply>(std::move(reply));
@@ -248,7 +272,8 @@ class Server final : public Site {
       if (origin && *origin == options_.cors) {
         headers.emplace_back("Access-Control-Allow-Origin", options_.cors);
         headers.emplace_back("Access-Control-Expose-Headers",
-                             "Retry-After, X-Pomona-Rows, X-Pomona-Dimension");
+                             "Retry-After, X-Pomona-Rows, X-Pomona-Dimension, X-Pomona-Fingerprint, "
+                             "Inference-Header-Content-Length");
       }
     }
   }
@@ -347,6 +372,10 @@ class Server final : public Site {
     attempt("models", [&] {
       use(std::make_shared<const ModelSet>(
           load_models(options_.models, [this](const auto& text) { warn(text); })));
+      if (app_->similar && models_.find("")->identity != app_->similar->identity()) {
+        warn("the new model's network is not the one that made " + *options_.similar +
+             ": similar photos are refused until the server is started with a dataset of it");
+      }
     });
     attempt("tokens", [&] { read_tokens(); });
     attempt("certificate and key", [&] { http_->reload_tls(); });

@@ -40,6 +40,7 @@ std::size_t common_folder(const std::vector<std::string>& paths) {
 
 struct SimilarIndex::Impl {
   std::size_t d = 0;
+  std::string identity;
   std::vector<float> vectors;
   std::vector<std::string> paths;
   std::vector<std::optional<std::string>> labels;
@@ -69,6 +70,7 @@ SimilarIndex::SimilarIndex(const std::string& uri, const Fingerprint& fingerprin
           require_same(fingerprint, "the model", fingerprint_from_json(run["fingerprint"]), uri, false)) {
     warn(*warning);
   }
+  impl_->identity = fingerprint.identity_hash();
   impl_->d = static_cast<std::size_t>(dataset.schema().d);
   impl_->vectors.reserve(dataset.rows() * impl_->d);
   dataset.read(true, [&](Block&& block) {
@@ -96,6 +98,9 @@ std::size_t SimilarIndex::rows() const {
 }
 std::size_t SimilarIndex::dimension() const {
   return impl_->d;
+}
+const std::string& SimilarIndex::identity() const {
+  return impl_->identity;
 }
 bool SimilarIndex::has_thumbnails() const {
   return impl_->thumbnails;

@@ -32,6 +32,8 @@ class SimilarIndex {
 
   std::size_t rows() const;
   std::size_t dimension() const;
+  // Hash of the fingerprint of its features: those of another network are not comparable.
+  const std::string& identity() const;
   // Whether the dataset's photos could be read at start-up, so that there are thumbnails.
   bool has_thumbnails() const;
 

@@ -41,6 +41,8 @@ struct App {
   std::function<bool()> ready;
   std::function<void()> refresh_gauges;  // before /metrics is written
   bool page = true;                      // serve the page
+  // Takes what went wrong here, for the log; those who asked are not told where our files lie.
+  std::function<void(const std::string&)> warn = {};
 };
 
 // A handler of the router that works with `app`.

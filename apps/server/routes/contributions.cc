@@ -22,16 +22,18 @@ Response no_store() {
   return error_response(404, "no_contributions", "this server takes no contributions (--contributions DIR)");
 }
 
-Response failure(const Error& error) {
-  switch (error.code()) {
-    case ErrorCode::kUsage:
-      return error_response(400, "bad_contribution", error.what());
-    case ErrorCode::kUnavailable:
-      return busy_response(503, "contributions_full",
-                           "no more contributions can be taken now: try again another day", 3600);
-    default:
-      return error_response(500, "internal", "the contribution could not be stored: see the server's log");
+Response failure(const App& app, const Error& error) {
+  if (dynamic_cast<const ContributionsFull*>(&error) != nullptr) {
+    return busy_response(503, "contributions_full",
+                         "no more contributions can be taken now: try again another day", 3600);
   }
+  if (error.code() == ErrorCode::kUsage) return error_response(400, "bad_contribution", error.what());
+  if (app.warn) app.warn(error.what());
+  if (error.code() == ErrorCode::kUnavailable) {
+    return busy_response(503, "busy",
+                         "another program is at work on the contributions: try again in a moment", 5);
+  }
+  return error_response(500, "internal", "the store of contributions failed: see the server's log");
 }
 
 // What a form says; empty texts where it does not.
@@ -144,7 +146,7 @@ void contribute(App& app, Call call, Reply reply) {
                    response.status = 201;
                    (*held)(std::move(response));
                  } catch (const Error& error) {
-                   (*held)(failure(error));
+                   (*held)(failure(app, error));
                  }
                };
                if (!app.chores.post(std::move(store))) {
@@ -172,7 +174,7 @@ void withdraw(App& app, Call call, Reply reply) {
     reply(json_response(
         {{"removed", removal->photo_removed}, {"date", removal->date}, {"uses", std::move(uses)}}));
   } catch (const Error& error) {
-    reply(failure(error));
+    reply(failure(app, error));
   }
 }
 

@@ -28,7 +28,7 @@ void similar(App& app, Call call, Reply reply) {
   auto model = model_of(*call.request, app);
   if (!model) return reply(std::move(model.error()));
   if (static_cast<std::size_t>((*model)->predictor.dimension()) != app.similar->dimension() ||
-      (*model)->identity != app.models.find("")->identity) {
+      (*model)->identity != app.similar->identity()) {
     return reply(
         error_response(409, "other_network",
                        "the dataset's features are not those of this model's network: name another model"));

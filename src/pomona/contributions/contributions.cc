@@ -321,7 +321,8 @@ Outcome<ContributionReceipt> ContributionStore::add(const NewContribution& contr
   held.step();
   if (static_cast<std::uint64_t>(held.integer(0)) >= options.max_photos ||
       static_cast<std::uint64_t>(held.integer(1)) + clean->jpeg.size() > options.max_total_bytes) {
-    throw Error(ErrorCode::kUnavailable, "no more contributions can be stored for now: the store is full");
+    throw ContributionsFull(ErrorCode::kUnavailable,
+                            "no more contributions can be stored for now: the store is full");
   }
   if (!contribution.pseudonym.empty()) {
     database.prepare("UPDATE contributors SET count = count + 1 WHERE pseudonym = ?")

@@ -103,6 +103,12 @@ struct ContributionExport {
   std::uint64_t bytes = 0;
 };
 
+// The store holds as much as it may.
+class ContributionsFull : public Error {
+ public:
+  using Error::Error;
+};
+
 struct ContributionOptions {
   bool create = true;                           // make the folder and the store where they are not there
   std::uint64_t max_photo_bytes = 16u << 20;    // as sent
@@ -134,7 +140,7 @@ class ContributionStore {
   // is kept, its profile, thumbnail, texts and whatever follows its end go); other formats become JPEG of
   // quality 95. A photo that cannot be decoded whole, or is too large, is rejected with a sentence for its
   // owner. Throws Error{kUsage}: no consent, no label, texts that are too long or not UTF-8, a pseudonym that
-  // is not one of ours; Error{kUnavailable}: the store is full.
+  // is not one of ours; ContributionsFull.
   Outcome<ContributionReceipt> add(const NewContribution& contribution);
 
   // Contributions with an id above `after`, in order of id, at most `most`.

@@ -265,6 +265,15 @@ TEST_F(Contributions, ExportIsAFolderPerClassAndATable) {
   EXPECT_EQ(store.events().back().what, "export");
 }
 
+TEST(ClassFolder, FitsAFileSystemAndStaysOneOfItsKind) {
+  const std::string slashes = class_folder(std::string(150, '/'));
+  const std::string accents = class_folder("x" + std::string(100, '\xC3'));
+  EXPECT_LE(slashes.size(), 255U);
+  EXPECT_LE(accents.size(), 255U);
+  EXPECT_NE(slashes, class_folder(std::string(151, '/')));
+  EXPECT_EQ(class_folder(std::string(200, 'a')), std::string(200, 'a'));
+}
+
 TEST_F(Contributions, ManyThreadsAndASecondConnectionWorkAtOnce) {
   auto first = this->store();
   auto second = this->store();

@@ -10,6 +10,7 @@
 #include <ctime>
 #include <map>
 
+#include "pomona/base/hash.h"
 #include "pomona/base/paths.h"
 #include "pomona/base/random_bytes.h"
 
@@ -17,6 +18,8 @@ namespace pomona {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr std::size_t kLongestFolder = 200;  // bytes; file systems take 255
 
 std::string cell(const std::string& text) {
   if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
@@ -99,6 +102,12 @@ std::string class_folder(const std::string& label) {
     } else {
       name += c;
     }
+  }
+  // A label may be longer than a folder's name: that of the labels.csv beside is whole.
+  if (name.size() > kLongestFolder) {
+    std::size_t end = kLongestFolder;
+    while (end > 0 && (static_cast<unsigned char>(name[end]) & 0xC0) == 0x80) --end;  // whole characters
+    name = name.substr(0, end) + "~" + sha256_hex(label).substr(0, 12);
   }
   return name;
 }

@@ -10,7 +10,8 @@
 namespace pomona {
 
 // A folder of that name for photos of a class: characters that paths or listings take for something else
-// (a slash, a leading dot or underscore, the name of a split) become %XX.
+// (a slash, a leading dot or underscore, the name of a split) become %XX. A name that no file system would
+// take is cut off, with a hash of the label after it.
 std::string class_folder(const std::string& label);
 
 // Lays contributions out as ContributionStore::export_to() says. `photo` gives a photo's bytes, none where it

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Contributions when something is against them: the log, another program, a hostile label, a store that fails."""
+import csv
+import json
+import sqlite3
+
+import pytest
+
+from multipart_body import multipart
+
+
+class Giving:
+    def __init__(self, serve, folder, photo):
+        self.store = folder / "given"
+        self.log = folder / "access.log"
+        self.server = serve("--contributions", self.store, "--access-log", self.log, "--cors", "https://example.org")
+        self.photo = photo.read_bytes()
+
+    def give(self, label="Apple"):
+        kind, body = multipart([("photo", "x.jpg", self.photo), ("label", None, label.encode()), ("consent", None, b"true")])
+        return self.server.json("/v1/contributions", body, status=201, headers={"Content-Type": kind})["code"]
+
+
+@pytest.fixture(scope="module")
+def giving(serve, photos, tmp_path_factory):
+    return Giving(serve, tmp_path_factory.mktemp("giving"), photos[0])
+
+
+def test_no_deletion_code_is_logged_however_it_is_asked(giving):
+    code = giving.give()
+    server = giving.server
+    origin = {"Origin": "https://example.org", "Access-Control-Request-Method": "DELETE"}
+    assert server.ask(f"/v1/contributions/{code}", method="OPTIONS", headers=origin)[0] == 204
+    assert server.ask(f"/v1/contributions/{code}")[0] == 405
+    assert server.ask(f"/v1/contributions/{code}/", method="DELETE")[0] == 404
+    assert server.ask(f"/fruit/v1/contributions/{code}", method="DELETE")[0] == 404
+    assert server.ask(f"/v1/contributions/{code}", method="DELETE")[0] == 200
+    text = giving.log.read_text()
+    paths = [json.loads(line)["path"] for line in text.splitlines()]
+    assert code not in text and paths.count("/v1/contributions/{code}") >= 3, text
+
+
+def test_a_label_longer_than_a_files_name_stops_no_export(giving, pomona, tmp_path):
+    codes = [giving.give(label) for label in ("/" * 150, "é" * 100, "Lemon")]
+    pomona("contributions", "export", "--folder", giving.store, tmp_path / "out")
+    with open(tmp_path / "out" / "labels.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    labels = {row[column] for row in rows for column in row if column != "path"}
+    assert {"/" * 150, "é" * 100, "Lemon"} <= labels
+    assert all((tmp_path / "out" / row["path"]).is_file() for row in rows)
+    for code in codes:
+        giving.server.json(f"/v1/contributions/{code}", method="DELETE")
+
+
+def test_a_store_that_another_program_holds_is_busy_not_full(giving):
+    code = giving.give()
+    with sqlite3.connect(giving.store / "contributions.db", isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")
+        status, headers, body = giving.server.ask(f"/v1/contributions/{code}", method="DELETE")
+        other.execute("ROLLBACK")
+    other.close()
+    assert status == 503 and json.loads(body)["error"]["code"] == "busy", body
+    assert int(headers["Retry-After"]) < 60
+    assert giving.server.json(f"/v1/contributions/{code}", method="DELETE")["removed"] is True
+
+
+def test_what_the_log_is_said_to_hold_is_in_it(giving):
+    code = giving.give()
+    with sqlite3.connect(giving.store / "contributions.db") as other:
+        other.execute("ALTER TABLE used RENAME TO lost")
+    other.close()
+    status, _, body = giving.server.ask(f"/v1/contributions/{code}", method="DELETE")
+    assert status == 500 and b"see the server's log" in body
+    assert str(giving.store) not in body.decode()
+    assert "contributions.db" in giving.server.said(), giving.server.said()
