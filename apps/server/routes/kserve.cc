@@ -6,7 +6,9 @@
 #include <charconv>
 #include <cmath>
 #include <cstring>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 
 #include "photos.h"
@@ -92,9 +94,9 @@ struct Infer {
   std::vector<std::span<const std::byte>> bytes;  // photos or pixels
   std::vector<std::uint8_t> pixels;
   std::vector<float> numbers;
-  std::set<std::string> wanted;  // outputs; empty = the usual
-  std::set<std::string> binary;  // outputs as binary data
-  bool all_binary = false;
+  std::set<std::string> wanted;        // outputs; empty = the usual
+  std::map<std::string, bool> binary;  // outputs that say whether they come as binary data
+  bool all_binary = false;             // those that do not
 
   // What the answer is made of.
   std::vector<Prediction> predictions;
@@ -136,7 +138,7 @@ class Parser {
     }
     const json body = parse_bounded(text);
     if (body.contains("id") && body["id"].is_string()) infer_.id = body["id"].get<std::string>();
-    infer_.all_binary = flag(body, "binary_data_output");
+    infer_.all_binary = flag(body, "binary_data_output").value_or(false);
     if (!body.contains("inputs") || !body["inputs"].is_array() || body["inputs"].size() != 1 ||
         !body["inputs"][0].is_object()) {
       bad("`inputs` must hold one tensor: photos, pixels, features or reduced");
@@ -147,10 +149,13 @@ class Parser {
   }
 
  private:
-  static bool flag(const json& holder, const char* name) {
+  static std::optional<bool> flag(const json& holder, const char* name) {
     const auto parameters = holder.find("parameters");
-    return parameters != holder.end() && parameters->is_object() && parameters->contains(name) &&
-           (*parameters)[name].is_boolean() && (*parameters)[name].get<bool>();
+    if (parameters == holder.end() || !parameters->is_object() || !parameters->contains(name) ||
+        !(*parameters)[name].is_boolean()) {
+      return std::nullopt;
+    }
+    return (*parameters)[name].get<bool>();
   }
 
   static std::string text_of(const json& holder, const char* name) {
@@ -265,7 +270,7 @@ class Parser {
       for (const json& output : known["outputs"]) there = there || output["name"] == name;
       if (!there) bad("the model has no output of a name that was asked for: GET /v2/models/NAME lists them");
       infer_.wanted.insert(name);
-      if (flag(one, "binary_data")) infer_.binary.insert(name);
+      if (const auto binary = flag(one, "binary_data")) infer_.binary[name] = *binary;
     }
   }
 
@@ -320,7 +325,10 @@ class Writer {
 
  private:
   bool wants(const std::string& name) const { return infer_.wanted.empty() || infer_.wanted.contains(name); }
-  bool binary(const std::string& name) const { return infer_.all_binary || infer_.binary.contains(name); }
+  bool binary(const std::string& name) const {
+    const auto own = infer_.binary.find(name);
+    return own == infer_.binary.end() ? infer_.all_binary : own->second;
+  }
 
   void put(json output, const std::string& bytes) {
     output["parameters"] = {{"binary_data_size", bytes.size()}};
