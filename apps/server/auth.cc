@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <ctime>
@@ -128,6 +129,8 @@ void TokenFile::write(const std::filesystem::path& file) const {
   for (const TokenRecord& token : tokens_) {
     text += fmt::format("{} {} {} {}\n", token.name, scopes_text(token.scopes), token.sha256, token.created);
   }
+  struct stat old{};
+  const bool there = ::stat(file.c_str(), &old) == 0;
   // What the process makes from here on is for its owner only; hashes are no secrets, but nobody else's
   // either.
   const mode_t before = umask(0077);
@@ -138,6 +141,8 @@ void TokenFile::write(const std::filesystem::path& file) const {
     throw;
   }
   umask(before);
+  // A server that runs as somebody else was given the right to read it, and keeps that.
+  if (there && ::chown(file.c_str(), old.st_uid, old.st_gid) == 0) ::chmod(file.c_str(), old.st_mode & 0777);
 }
 
 const TokenRecord* TokenFile::find(std::string_view token) const {

@@ -38,7 +38,7 @@ class TokenFile {
   // Throws Error{kUsage | kExists}: a name that is not letters, digits, . _ - or is there already.
   std::string add(const std::string& name, Scopes scopes);
   bool remove(const std::string& name);                 // false where there is none
-  void write(const std::filesystem::path& file) const;  // whole or not at all, mode 0600
+  void write(const std::filesystem::path& file) const;  // whole or not at all; 0600 where it is new
 
   const std::vector<TokenRecord>& tokens() const { return tokens_; }
 
