@@ -20,7 +20,7 @@ class Featurizer:
     Decoding, resizing and inference run in C++ on ``threads`` threads with the GIL released. Vectors are the same
     to the bit as those that ``pomona featurize`` writes for the same photos with the same options on this kind of
     CPU, whatever the batch and the number of threads. Thread-safe. Pickling keeps the options and opens the network
-    again where it is unpickled.
+    again where it is unpickled; so does a forked child at the first call.
 
     Args:
         model: a name of the registry (``pomona models list``) or a path (.onnx, .xml, .tflite, SavedModel folder).
@@ -73,14 +73,27 @@ class Featurizer:
             "batch": batch,
             "compile_cache": compile_cache,
         }
-        self._engine = _core.Featurizer(**self._options)
+        self._open(_core.Featurizer(**self._options))
 
     @classmethod
     def _of(cls, engine: _core.Featurizer) -> Featurizer:
         made = cls.__new__(cls)
         made._options = {}
-        made._engine = engine
+        made._open(engine)
         return made
+
+    def _open(self, engine: _core.Featurizer) -> None:
+        self._opened = engine
+        self._process = os.getpid()
+
+    @property
+    def _engine(self) -> _core.Featurizer:
+        # A fork takes the threads away: the child opens the network again.
+        if self._process != os.getpid():
+            if not self._options:
+                raise RuntimeError("this is the featurizer of a model of another process; take model.featurizer again")
+            self._open(_core.Featurizer(**self._options))
+        return self._opened
 
     def featurize(self, photos: Iterable[Photo], on_error: OnError = "raise") -> Features:
         """Feature vectors of photos.

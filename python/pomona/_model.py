@@ -78,16 +78,26 @@ class Target:
 
 
 class Model:
-    """A model file with its network open; made by load_model(). Thread-safe. Pickling keeps the path."""
+    """A model file with its network open; made by load_model(). Thread-safe. Pickling keeps the
+    path; a forked child opens the file again at the first call."""
 
     def __init__(self, path: str | os.PathLike[str], precision: Literal["auto", "f32", "bf16", "int8"] = "auto",
                  threads: int = 0, batch: int = 0, compile_cache: bool = True) -> None:
         if threads < 0 or not 0 <= batch <= 1024:
             raise ValueError("threads must be 0 or more and batch between 0 and 1024")
         self._arguments = (os.fspath(path), precision, threads, batch, compile_cache)
-        self._engine = _core.Model.load(*self._arguments)
-        if self._engine.warning:
-            warnings.warn(self._engine.warning, stacklevel=3)
+        self._opened = _core.Model.load(*self._arguments)
+        self._process = os.getpid()
+        if self._opened.warning:
+            warnings.warn(self._opened.warning, stacklevel=3)
+
+    @property
+    def _engine(self) -> _core.Model:
+        # A fork takes the threads away: the child opens the network again.
+        if self._process != os.getpid():
+            self._opened = _core.Model.load(*self._arguments)
+            self._process = os.getpid()
+        return self._opened
 
     def predict(self, photos: Iterable[Photo], top: int = 3, on_error: OnError = "raise") -> list[Prediction]:
         """Answers for photos, in their order; the same as ``pomona predict`` gives.

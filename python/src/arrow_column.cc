@@ -205,7 +205,11 @@ std::vector<std::shared_ptr<arrow::Array>> import_column(nb::handle column) {
         "pyarrow, polars, nanoarrow and DuckDB give");
   }
   if (type->id() == arrow::Type::STRUCT && type->num_fields() == 1) {
-    for (auto& chunk : chunks) chunk = static_cast<const arrow::StructArray&>(*chunk).field(0);
+    // A row that is null as a whole is null, whatever lies below.
+    for (auto& chunk : chunks) {
+      chunk =
+          take(static_cast<const arrow::StructArray&>(*chunk).GetFlattenedField(0), "no memory for a column");
+    }
   }
   return chunks;
 }

@@ -14,6 +14,7 @@
 #include "bindings.h"
 #include "interruptible.h"
 #include "matrix.h"
+#include "of_this_process.h"
 #include "photos.h"
 #include "pomona/model/network.h"
 #include "pomona/storage/arrow_status_internal.h"
@@ -50,9 +51,7 @@ std::shared_ptr<BatchFeaturizer> open_featurizer(
   options.streams = threads;
   options.compile_cache = compile_cache;
   std::shared_ptr<BatchFeaturizer> featurizer;
-  run_interruptible([&](std::stop_token) {
-    featurizer = std::make_shared<BatchFeaturizer>(Network::load(options), threads);
-  });
+  run_interruptible([&](std::stop_token) { featurizer = of_this_process(Network::load(options), threads); });
   return featurizer;
 }
 
@@ -77,6 +76,7 @@ nb::object featurize(const BatchFeaturizer& self, nb::sequence photos) {
   run_interruptible([&](std::stop_token stop) {
     outcomes = self.featurize(taken.sources(), {vectors.get(), rows * d}, std::move(stop));
   });
+  for (const auto& [row, why] : taken.unusable()) outcomes[row] = reject(Stage::kDecode, why);
   return nb::make_tuple(owned_matrix(std::move(vectors), rows, d), errors_of(outcomes));
 }
 

@@ -15,6 +15,7 @@
 #include "bindings.h"
 #include "interruptible.h"
 #include "matrix.h"
+#include "of_this_process.h"
 #include "photos.h"
 #include "pomona/base/error.h"
 #include "pomona/modelfile/predictor.h"
@@ -52,7 +53,7 @@ std::shared_ptr<Model> open_model(const std::string& uri, const std::string& pre
     options.precision = parse_precision(precision);
     // As the model was trained, where this CPU can.
     if (options.precision == Precision::kAuto) options.precision = precision_like(trained.precision);
-    auto featurizer = std::make_shared<BatchFeaturizer>(load_network(predictor.model(), options), threads);
+    auto featurizer = of_this_process(load_network(predictor.model(), options), threads);
     auto warning = require_same(featurizer->network().fingerprint(), "this process", trained,
                                 "the model's training", false);
     model = std::make_shared<Model>(Model{std::move(predictor), std::move(featurizer), std::move(warning)});
@@ -103,7 +104,8 @@ nb::object to_python(const Prediction& prediction) {
 
 nb::object predict(const Model& self, nb::sequence photos) {
   const Photos taken(photos);
-  const Answers answers = answer(self, taken.sources());
+  Answers answers = answer(self, taken.sources());
+  for (const auto& [index, why] : taken.unusable()) answers.outcomes[index] = reject(Stage::kDecode, why);
   nb::list rows;
   nb::list errors;
   for (std::size_t i = 0; i < answers.outcomes.size(); ++i) {

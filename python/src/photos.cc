@@ -90,12 +90,28 @@ void Photos::add(nb::handle photo) {
 
 // False where it is no array of two dimensions or more: bytes, a memoryview, a flat array of encoded bytes.
 bool Photos::add_array(nb::handle photo) {
+  // Pillow's images have modes that only Pillow knows how to turn into RGB. They come here first: one of a
+  // file that is cut off fails when it is asked for anything.
+  if (nb::hasattr(photo, "mode") && nb::hasattr(photo, "convert") && nb::hasattr(photo, "getbands")) {
+    nb::object converted;
+    try {
+      converted = photo.attr("convert")("RGB");
+    } catch (nb::python_error& error) {
+      // What Pillow says of a photo; a Ctrl-C or an end of memory is none.
+      if (!error.matches(PyExc_OSError) && !error.matches(PyExc_ValueError) &&
+          !error.matches(PyExc_SyntaxError)) {
+        throw;
+      }
+      unusable_.emplace_back(sources_.size(), "Pillow cannot read it: " + shown(nb::borrow(error.value())));
+      sources_.emplace_back(std::span<const std::byte>());
+      return true;
+    }
+    return add_array(nb::module_::import_("numpy").attr("asarray")(converted));
+  }
   const bool is_array = nb::hasattr(photo, "__dlpack__") || nb::hasattr(photo, "__array_interface__");
   if (!is_array) return false;
   const std::string where = "photos[" + std::to_string(sources_.size()) + "]";
   nb::object object = nb::borrow(photo);
-  // Pillow's images have modes that only Pillow knows how to turn into RGB.
-  if (nb::hasattr(photo, "mode") && nb::hasattr(photo, "convert")) object = object.attr("convert")("RGB");
   if (!nb::hasattr(object, "ndim")) object = nb::module_::import_("numpy").attr("asarray")(object);
   const auto ndim = nb::cast<int>(object.attr("ndim"));
   const auto dtype = shown(object.attr("dtype"));

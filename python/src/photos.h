@@ -6,6 +6,7 @@
 
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "pomona/pipeline/featurize_batch.h"
@@ -27,12 +28,15 @@ class Photos {
   Photos& operator=(const Photos&) = delete;
 
   std::span<const PhotoSource> sources() const { return sources_; }
+  // Pillow's images that Pillow cannot read: (position, why). Their source is an empty photo.
+  const std::vector<std::pair<std::size_t, std::string>>& unusable() const { return unusable_; }
 
  private:
   void add(nanobind::handle photo);
   bool add_array(nanobind::handle photo);
 
   std::vector<PhotoSource> sources_;
+  std::vector<std::pair<std::size_t, std::string>> unusable_;
   std::vector<nanobind::ndarray<const std::uint8_t, nanobind::c_contig, nanobind::device::cpu>> arrays_;
   std::vector<Py_buffer> buffers_;
 };
