@@ -169,3 +169,18 @@ def test_wide_and_many_names_the_way_out(pomona, wide, tmp_path):
     done = pomona("reduce", tmp_path / "wide", tmp_path / "out", "-k", "10", "-q", code=2, timeout=60)
     assert b"--pool avg" in done.stderr
     shutil.rmtree(tmp_path / "wide")
+
+
+def test_features_are_not_replaced_by_their_components(pomona, results, tmp_path):
+    """--overwrite would remove what is read."""
+    features = tmp_path / "features"
+    shutil.copytree(results / "features", features)
+    os.symlink(features, tmp_path / "link")
+    part = next(features.glob("part-*"))
+    before = {p: p.read_bytes() for p in features.rglob("*") if p.is_file()}
+    for source in (features, tmp_path / "link", part):
+        done = pomona("reduce", source, features, "-k", "3", "--overwrite", code=2)
+        assert b"where the vectors are read from" in done.stderr and b"another folder" in done.stderr
+    assert {p: p.read_bytes() for p in features.rglob("*") if p.is_file()} == before
+    done = pomona("reduce", features, results / "reduced", "-k", "3", code=1)
+    assert b"--overwrite" in done.stderr and b"--resume" not in done.stderr, "reduce has no --resume"

@@ -20,6 +20,7 @@ json begin_reduced(const Job& job) {
   const DatasetReader features = DatasetReader::open(source);
   if (features.rows() == 0) throw Error(ErrorCode::kFormat, source.uri() + " has no rows to reduce");
   const Store dest = Store::open(options.dest);
+  require_elsewhere(source, dest);
   const json header = {{"kind", "components"}};
   const auto held = hold_place(dest);
   const ResumePlan plan = plan_resume(dest, header, false, options.overwrite);

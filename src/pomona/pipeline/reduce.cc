@@ -5,6 +5,7 @@
 #include <atomic>
 #include <chrono>
 #include <exception>
+#include <filesystem>
 #include <mutex>
 #include <thread>
 #include <utility>
@@ -118,6 +119,21 @@ Schema reduced_schema(const Schema& features, int k, const ReduceOptions& option
   return schema;
 }
 
+void require_elsewhere(const Store& features, const Store& dest) {
+  const auto place = [](const Store& store) {
+    std::error_code error;
+    const auto real =
+        store.is_local() ? std::filesystem::canonical(store.uri(), error) : std::filesystem::path();
+    return error || real.empty() ? store.uri() : real.string();
+  };
+  const std::string to = place(dest);
+  const bool one_file = features.uri().ends_with(".parquet") || features.uri().ends_with(".csv");
+  if (to != place(features) && (!one_file || to != place(features.parent()))) return;
+  throw Error(ErrorCode::kUsage, escape_path(dest.uri()) +
+                                     " is where the vectors are read from: name another folder for the "
+                                     "components");
+}
+
 nlohmann::json reduced_header(std::string_view pca_bytes) {
   return {{"kind", "components"}, {"pca_sha256", sha256_hex(pca_bytes)}};
 }
@@ -184,6 +200,8 @@ ReduceResult reduce(const ReduceOptions& options, const Hooks& hooks, std::stop_
   const Store source = Store::open(options.features);
   const DatasetReader features = DatasetReader::open(source);
   if (features.rows() == 0) throw Error(ErrorCode::kFormat, source.uri() + " has no rows to reduce");
+  const Store dest = Store::open(options.dest);
+  require_elsewhere(source, dest);
   ReduceResult result;
   result.rows = features.rows();
   result.d = features.schema().d;
@@ -195,7 +213,6 @@ ReduceResult reduce(const ReduceOptions& options, const Hooks& hooks, std::stop_
   }
   result.k = result.pca.k();
   result.explained = result.pca.explained();
-  const Store dest = Store::open(options.dest);
   const Schema schema = reduced_schema(features.schema(), result.k, options);
   const nlohmann::json header = reduced_header(result.pca.serialize());
   const auto held = hold_place(dest);

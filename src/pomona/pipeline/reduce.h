@@ -64,6 +64,8 @@ int widest_moments();
 Pca fit_wide(const DatasetReader& features, const ReduceOptions& options);
 Schema reduced_schema(const Schema& features, int k, const ReduceOptions& options);
 nlohmann::json reduced_header(std::string_view pca_bytes);
+// Throws Error{kUsage} where `dest` is the dataset that is reduced: replacing it would remove what is read.
+void require_elsewhere(const Store& features, const Store& dest);
 // Part `index` of the features -> the same part of components. `on_rows` hears of each block's rows; where it
 // returns false the part is given up and there is none.
 std::optional<PartRecord> reduce_part(const DatasetReader& features, std::size_t index, const Pca& pca,
