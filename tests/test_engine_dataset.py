@@ -5,6 +5,8 @@ import io
 import os
 import re
 import shutil
+import subprocess
+import time
 
 import numpy as np
 import pyarrow as pa
@@ -253,3 +255,52 @@ def test_exit_codes(pomona, network, photos, tmp_path):
     assert b"1 of 10 photos were rejected" in done.stderr
     assert (tmp_path / "one" / "_SUCCESS").exists()
     pomona("featurize", tmp_path / "in", tmp_path / "two", *small(network), "--max-reject-rate", "0.1")
+
+
+def test_file_uris(pomona, network, tmp_path):
+    photos = make_photos(tmp_path / "my photos", 4)
+    uri = photos.as_uri()
+    assert "%20" in uri
+    pomona("featurize", photos, tmp_path / "expected", *small(network))
+    expected = table(tmp_path / "expected")
+    pomona("featurize", uri, (tmp_path / "out").as_uri(), *small(network))
+    assert table(tmp_path / "out").equals(expected)
+    listed = "".join(f"{p.as_uri()}\n" for p in sorted(photos.rglob("*.jpg")))
+    pomona("featurize", "--paths-from", "-", tmp_path / "listed", *small(network), input=listed.encode())
+    assert table(tmp_path / "listed").equals(expected)
+
+
+def test_a_label_table_that_find_made(pomona, network, photos, tmp_path):
+    (tmp_path / "labels.csv").write_text("path,kind\n./apple/00000.jpg,red\n")
+    words = ["featurize", photos, tmp_path / "out", *small(network), "--limit", "2"]
+    done = pomona(*words, "--labels", tmp_path / "labels.csv")
+    assert table(tmp_path / "out")["label"].to_pylist() == ["red", None] and b"warning" not in done.stderr
+
+
+def test_a_label_table_of_other_photos(pomona, network, photos, tmp_path):
+    (tmp_path / "labels.csv").write_text("path,kind\nplum/00000.jpg,red\n")
+    done = pomona("featurize", photos, tmp_path / "out", *small(network), "--labels", tmp_path / "labels.csv")
+    assert b"no photo has a label of " in done.stderr and str(photos / "apple" / "00000.jpg").encode() in done.stderr
+
+
+def test_a_list_that_comes_in_small_pieces(pomona, network, photos, tmp_path):
+    """Half a path says nothing yet of what parts the paths."""
+    first, second = sorted(photos.rglob("*.jpg"))[:2]
+    process = pomona.start("featurize", "--paths-from", "-", tmp_path / "out", *small(network), stdin=subprocess.PIPE)
+    for piece in (str(first)[:9], str(first)[9:], "\0" + str(second) + "\0"):
+        process.stdin.write(piece.encode())
+        process.stdin.flush()
+        time.sleep(0.5)
+    process.stdin.close()
+    assert process.wait(60) == 0
+    assert table(tmp_path / "out")["path"].to_pylist() == [str(first), str(second)]
+
+
+def test_a_table_that_excel_saved(pomona, network, photos, tmp_path):
+    """It begins with a byte order mark; the paths are there all the same."""
+    pomona("featurize", photos, tmp_path / "csv", *small(network), "--format", "csv")
+    saved = tmp_path / "saved.csv"
+    saved.write_bytes(b"\xef\xbb\xbf" + (tmp_path / "csv" / parts(tmp_path / "csv")[0]).read_bytes())
+    pomona("reduce", saved, tmp_path / "reduced", "-k", "2", "-q")
+    paths = [str(p) for p in sorted(photos.rglob("*.jpg"))]
+    assert table(tmp_path / "reduced")["path"].to_pylist() == paths

@@ -10,6 +10,7 @@
 #include "pomona/pipeline/label_table.h"
 #include "pomona/pipeline/labels.h"
 #include "pomona/pipeline/run_record.h"
+#include "pomona/storage/store.h"
 
 namespace pomona {
 namespace {
@@ -34,7 +35,8 @@ Error no_photos(const ListingOptions& listing) {
 
 std::vector<std::string> normalized_sources(std::vector<std::string> sources) {
   for (std::string& source : sources) {
-    if (!is_remote_uri(source)) source = std::filesystem::absolute(source).lexically_normal().string();
+    if (!is_remote_uri(source))
+      source = std::filesystem::absolute(Store::open(source).uri()).lexically_normal().string();
     while (source.size() > 1 && source.back() == '/') source.pop_back();
   }
   return sources;

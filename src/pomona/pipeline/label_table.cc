@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "pomona/base/error.h"
+#include "pomona/storage/store.h"
 #include "pomona/storage/string_table.h"
 
 namespace pomona {
@@ -28,9 +29,16 @@ std::vector<std::string> split_commas(const std::string& text) {
   return names;
 }
 
-// FILE[:COLUMNS]: the colon of a scheme or of a drive is not ours.
+bool is_port(std::string_view text) {
+  const std::string_view digits = text.substr(0, text.find('&'));
+  return !digits.empty() && digits.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
+// FILE[:COLUMNS]: the colon of a scheme, of a drive or before a port in a URI's options is not ours.
 std::pair<std::string, std::vector<std::string>> split_spec(const std::string& spec) {
   const auto colon = spec.rfind(':');
+  if (is_remote_uri(spec) && colon > spec.find('?') && is_port(std::string_view(spec).substr(colon + 1)))
+    return {spec, {}};
   if (colon == std::string::npos || spec.compare(colon, 3, "://") == 0 ||
       spec.find('/', colon) != std::string::npos) {
     return {spec, {}};
@@ -87,7 +95,10 @@ LabelTable LabelTable::read(const std::string& spec) {
     if (!name) continue;
     std::vector<std::optional<std::string>> values;
     for (const std::size_t target : targets) values.push_back(table.columns[target][row]);
-    const auto [at, fresh] = labels.rows_.try_emplace(*name, values);
+    // As `find .` writes them.
+    std::string_view path = *name;
+    while (path.starts_with("./")) path.remove_prefix(2);
+    const auto [at, fresh] = labels.rows_.try_emplace(std::string(path), values);
     if (!fresh && at->second != values) {
       throw Error(ErrorCode::kFormat, file + " gives '" + *name + "' two different labels (again in row " +
                                           std::to_string(row + 2) +

@@ -5,6 +5,9 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
+
+#include "pomona/pipeline/label_table.h"
 
 namespace pomona {
 namespace {
@@ -25,6 +28,17 @@ TEST(PathSplit, ReadsTrainingValidationAndTestInAnyUsualForm) {
   EXPECT_EQ(path_split("/test/d/kiwi/1.jpg", "/test/d"), std::nullopt)
       << "folders above the source say nothing";
   EXPECT_EQ(path_split("/d/contest/kiwi/1.jpg", "/d"), std::nullopt);
+}
+
+TEST(LabelTable, TakesNoPortForAColumn) {
+  using Names = std::vector<std::string>;
+  EXPECT_EQ(LabelTable::named_columns("labels.csv:kind,ripe"), (Names{"kind", "ripe"}));
+  EXPECT_EQ(LabelTable::named_columns("s3://b/labels.csv"), Names{});
+  EXPECT_EQ(LabelTable::named_columns("s3://b/labels.csv:2024"), Names{"2024"});
+  EXPECT_EQ(LabelTable::named_columns("s3://b/labels.csv?endpoint_override=http://h:9000"), Names{});
+  EXPECT_EQ(LabelTable::named_columns("s3://b/labels.csv?endpoint_override=h:9000&scheme=http"), Names{});
+  EXPECT_EQ(LabelTable::named_columns("s3://b/labels.csv?endpoint_override=http://h:9000:kind"),
+            Names{"kind"});
 }
 
 TEST(HasSplitFolder, LooksThreeLevelsDown) {

@@ -104,7 +104,7 @@ int packed_length(std::string_view text) {
 }
 
 // f0, f1, ... or c0, c1, ...
-bool is_vector_name(const std::string& name, char letter, int number) {
+bool is_vector_name(std::string_view name, char letter, int number) {
   return name == letter + std::to_string(number);
 }
 
@@ -118,7 +118,9 @@ class CsvReader final : public BlockReader {
     schema_.format = Format::kCsv;
     schema_.vector_column.clear();
     for (std::size_t i = 0; i < columns_; ++i) {
-      const std::string& column = records[i].text;
+      std::string_view column = records[i].text;
+      // As Excel begins a file.
+      if (i == 0 && column.starts_with("\xEF\xBB\xBF")) column.remove_prefix(3);
       if (column == "path") path_ = i;
       if (column == "label") label_ = i, schema_.labels = true;
       if (column == "split") split_ = i, schema_.splits = true;

@@ -17,19 +17,39 @@ namespace {
 // Longer than any path or key of a store: a file that is no list ends here, not in memory.
 constexpr std::size_t kLongestPath = 1 << 20;
 
-// Cuts what arrives in pieces into paths. A NUL in the first piece makes it a NUL-separated list.
+// The path that a file:// URI stands for, others as they are.
+std::string plain(std::string&& path) {
+  if (path.starts_with('/') || path.find("://") == std::string::npos || is_remote_uri(path))
+    return std::move(path);
+  try {
+    return local_path(path);
+  } catch (const Error&) {
+    return std::move(path);  // reading it will say what is wrong
+  }
+}
+
+// Cuts what arrives in pieces into paths. A NUL in the first piece that ends a path makes it a NUL-separated
+// list.
 class PathSplitter {
  public:
   PathSplitter(ListingSink& sink, std::string name) : sink_(sink), name_(std::move(name)) {}
 
   void add(std::string_view piece) {
-    if (!separator_) separator_ = piece.find('\0') != std::string_view::npos ? '\0' : '\n';
+    if (!separator_) {
+      if (piece.find('\0') != std::string_view::npos) {
+        separator_ = '\0';
+      } else if (piece.find('\n') != std::string_view::npos) {
+        separator_ = '\n';
+      } else {
+        rest_ += piece;  // not even one path: what ends it is still to come
+        require_path();
+        return;
+      }
+    }
     while (!piece.empty() && !sink_.stopped()) {
       const auto end = piece.find(*separator_);
       rest_ += piece.substr(0, end);
-      if (rest_.size() > kLongestPath) {
-        throw Error(ErrorCode::kFormat, name_ + " is no list of paths: a line is longer than 1 MiB");
-      }
+      require_path();
       if (end == std::string_view::npos) return;
       piece.remove_prefix(end + 1);
       flush();
@@ -37,16 +57,21 @@ class PathSplitter {
   }
 
   void flush() {
-    if (separator_ == '\n' && rest_.ends_with('\r')) rest_.pop_back();
+    if (separator_ != '\0' && rest_.ends_with('\r')) rest_.pop_back();
     if (!rest_.empty() && sink_.wants_listed_path(rest_)) {
       Entry entry;
-      entry.path = std::move(rest_);
+      entry.path = plain(std::move(rest_));
       sink_.emit(std::move(entry));
     }
     rest_.clear();
   }
 
  private:
+  void require_path() const {
+    if (rest_.size() > kLongestPath)
+      throw Error(ErrorCode::kFormat, name_ + " is no list of paths: a line is longer than 1 MiB");
+  }
+
   ListingSink& sink_;
   std::string name_;
   std::string rest_;
