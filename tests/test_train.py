@@ -202,3 +202,27 @@ def test_augment_trains_on_made_photos_too(pomona, photos, tmp_path):
     printed = pomona("train", photos, "-o", tmp_path / "a.onnx", "--augment", "textures", "--input-size", "96").stdout.decode()
     assert "90 photos and 90 made from them" in printed
     assert "30 Test photos not looked at" in printed
+
+
+def test_photos_are_judged_in_the_precision_of_training(pomona, photos, tmp_path):
+    """As predict answers: figures of other numbers would be those of another model."""
+    pomona("train", photos, "-o", tmp_path / "m.onnx", "--input-size", "64", "--precision", "f32", "-q")
+    done = pomona("evaluate", tmp_path / "m.onnx", photos, "--strict", "--json")
+    assert b"computed in" not in done.stderr
+    told = json.loads(done.stdout)
+    lines = pomona("predict", tmp_path / "m.onnx", photos / "Test", "--json").stdout.splitlines()
+    answers = {pathlib.Path(a["path"]).resolve(): a for a in map(json.loads, lines)}
+    right = sum(a["label"] == path.parent.name for path, a in answers.items())
+    assert told["photos"] == len(answers) == 30 and told["accuracy"] == pytest.approx(right / 30)
+    for mistake in told["mistakes"]:
+        assert answers[pathlib.Path(mistake["path"])]["probability"] == pytest.approx(mistake["probability"], abs=1e-6)
+
+
+def test_photos_that_cannot_be_learned_from(pomona, photos, tmp_path):
+    """The message names the cause, not the labels."""
+    (tmp_path / "bad" / "Apple").mkdir(parents=True)
+    (tmp_path / "bad" / "Apple" / "1.jpg").write_bytes(b"nothing")
+    flags = ["--input-size", "64", "-q", "-o", tmp_path / "m.onnx"]
+    assert b"none of the 1 photos" in pomona("train", tmp_path / "bad", *flags, code=1).stderr
+    shown = pomona("train", photos / "Test", *flags, code=2).stderr
+    assert b"Test split" in shown and b"one class" not in shown

@@ -22,6 +22,9 @@ LabelledVectors load(const EvaluationOptions& options, const ModelFile& model, c
   if (dataset_state(place) == DatasetState::kForeign && absent(place.at("features"))) {
     NetworkOptions network = data_options.featurize.network;
     network.streams = options.threads;
+    // As predict() does: the figures are to be those of its answers.
+    if (network.precision == Precision::kAuto)
+      network.precision = precision_like(model.backbone.fingerprint.precision);
     data_options.featurize.threads = options.threads;
     data_options.featurize.loaded = load_network(model, network);
   }

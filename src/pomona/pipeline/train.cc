@@ -216,6 +216,10 @@ Plan TrainJob::plan(const TargetLabels& target) {
   }
   std::vector<std::uint64_t> counts(target.labels.size());
   for (const int c : classes) ++counts[static_cast<std::size_t>(c)];
+  if (plan.training.empty()) {
+    throw Error(ErrorCode::kUsage, "no photo of " + data_.source +
+                                       " is left to train on: all that have a label are of the Test split");
+  }
   if (std::ranges::count_if(counts, [](std::uint64_t n) { return n > 0; }) < 2) {
     throw Error(
         ErrorCode::kUsage,

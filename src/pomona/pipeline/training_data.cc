@@ -240,6 +240,11 @@ void take_labels(const LabelledVectorsOptions& options, const std::vector<Source
   }
   for (const TargetLabels& target : data.targets) {
     if (target.labels.empty()) {
+      if (data.n == 0 && data.rejected > 0) {
+        throw Error(ErrorCode::kFormat, "none of the " + human_count(data.rejected) + " photos of " +
+                                            data.source +
+                                            " could be read: `pomona featurize` lists each with its reason");
+      }
       throw Error(ErrorCode::kFormat,
                   "no photo of " + data.source + " has a " +
                       (target.name == "label" ? std::string("label") : "value of '" + target.name + "'") +
