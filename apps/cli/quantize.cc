@@ -46,7 +46,7 @@ void print(const QuantizeResult& result) {
 void add_quantize(CLI::App& models, Action& action) {
   auto flags = std::make_shared<Flags>();
   CLI::App* verb = models.add_subcommand(
-      "quantize", "Make a network compute in 8-bit integers: faster where the CPU has VNNI");
+      "quantize", "Make a network compute in 8-bit integers: faster, most where the CPU has VNNI");
   verb->footer(
       "Example:\n"
       "  pomona models quantize efficientnet-lite0 photos/\n"
