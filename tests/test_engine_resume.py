@@ -255,3 +255,62 @@ def test_a_lost_part_is_made_again(pomona, network, photos, tmp_path):
     pomona(*words, "--resume")
     assert table(dest).equals(expected)
     pomona("check", dest)
+
+
+def test_photos_that_come_before_those_of_a_broken_off_run(pomona, network, tmp_path):
+    """Their part takes the place of one whose rows are still needed, for photos that moved to later parts."""
+    folder = make_photos(tmp_path / "in", 60, classes=("pear",))
+    dest = tmp_path / "out"
+    words = ["featurize", folder, dest, *small(network), "--rows-per-file", "4", "--threads", "1"]
+    pomona(*words)
+    # What a run leaves that is killed after its last part, before its end.
+    run = record(dest)
+    left = dest / "_temporary" / run["run_id"]
+    left.mkdir(parents=True)
+    (left / "run.json").write_text(json.dumps(run["header"] | {"format_version": run["format_version"]}))
+    for part in run["parts"]:
+        (left / f"part-{part['index']:05d}.json").write_text(json.dumps(part))
+    for name in ("_run.json", "_SUCCESS", "_moments.bin"):
+        (dest / name).unlink(missing_ok=True)
+    make_photos(folder, 60, first=1000, classes=("apple",))
+    pomona(*words, "--resume")
+    assert record(dest)["counts"]["reused"] == 60
+    assert_same_dataset(dest, fresh(pomona, words, dest))
+    assert parts(dest) == sorted(part["file"] for part in record(dest)["parts"])
+
+
+def test_other_sources_of_the_same_photos(pomona, network, tmp_path):
+    """What the folders above a photo say of it depends on which of them is the source."""
+    folder = make_photos(tmp_path / "in" / "set", 24)
+    for first, then in ((folder / "apple", folder), (folder, folder / "apple"), (folder, tmp_path / "in")):
+        dest = tmp_path / "out"
+        flags = [*small(network), "--rows-per-file", "4"]
+        pomona("featurize", first, dest, *flags)
+        pomona("featurize", then, dest, *flags, "--resume")
+        assert record(dest)["counts"]["computed"] == (12 if then == folder else 0)
+        expected = fresh(pomona, ["featurize", then, dest, *flags], dest)
+        assert_same_dataset(dest, expected)
+        shutil.rmtree(dest)
+        shutil.rmtree(expected)
+
+
+def test_sums_of_a_run_that_died_before_its_record(pomona, network, tmp_path):
+    """They cover more than the record that stands says; rows that counted twice would give another PCA."""
+    folder = make_photos(tmp_path / "in", 16, classes=("pear",))
+    dest = tmp_path / "results"
+    words = ["run", folder, dest, *small(network), "--rows-per-file", "8", "-k", "3", "--no-model", "--no-report"]
+    pomona(*words)
+    features = dest / "features"
+    earlier = (features / "_run.json").read_bytes()
+    make_photos(folder, 8, first=100, classes=("pear",))
+    pomona(*words, "--resume")
+    run = record(features)
+    left = features / "_temporary" / run["run_id"]
+    left.mkdir(parents=True)
+    (left / "run.json").write_text(json.dumps(run["header"] | {"format_version": run["format_version"]}))
+    (left / "part-00002.json").write_text(json.dumps(run["parts"][2]))
+    (features / "_run.json").write_bytes(earlier)
+    (features / "_SUCCESS").unlink()
+    pomona(*words, "--resume")
+    assert record(features)["counts"]["reused"] == 24
+    assert_same_results(dest, fresh(pomona, words, dest))

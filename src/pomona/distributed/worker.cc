@@ -168,6 +168,8 @@ json Worker::featurize(const json& task) {
 
   std::vector<Entry> entries;
   ListingDigest digest;
+  ListingDigest told;  // of the labels and splits that the dataset has columns for
+  const RowDescriber& describer = w.describer();
   bool remote = false;
   for (const json& segment : part.at("segments")) {
     const auto source = w.source(segment.at("source").get<int>());
@@ -175,19 +177,22 @@ json Worker::featurize(const json& task) {
                        segment.at("offset").get<std::uint64_t>(), segment.at("count").get<std::uint64_t>(),
                        [&](Entry&& entry) {
                          digest.add(entry);
+                         if (layout.schema.labels || layout.schema.splits)
+                           told.add(describer.describe(entry), layout.schema);
                          entry.store = source;
                          remote = remote || is_remote_uri(entry.path);
                          entries.push_back(std::move(entry));
                        });
   }
   const std::string digest_text = digest.hex();
+  const std::string told_text = told.hex();
 
   const bool wants_moments = w.job.fit && layout.schema.d <= w.job.featurize.max_moments_d;
   std::optional<Moments> moments;
   if (wants_moments) moments.emplace(layout.schema.d);
   std::map<std::string, std::uint64_t> reasons;
   if (task.at("known").get<bool>()) {
-    if (const PartRecord* kept = w.earlier(run_id).find(first, digest_text)) {
+    if (const PartRecord* kept = w.earlier(run_id).find(first, digest_text, told_text)) {
       if (moments) add_part(*moments, dest, layout.schema, *kept);
       if (kept->rejected > 0) {
         for (const RejectRow& row : DatasetReader::open_parts(dest, layout.schema, {*kept}).rejects())
@@ -219,15 +224,16 @@ json Worker::featurize(const json& task) {
   };
   std::atomic<bool> late_split = false;
   PartSequence parts(dest.at(staged), layout.schema, run_id, layout.blocks_per_part(), fail, true);
-  parts.describe(
-      index,
-      {{"first", first}, {"count", part.at("count")}, {"whole", part.at("whole")}, {"digest", digest_text}});
+  parts.describe(index, {{"first", first},
+                         {"count", part.at("count")},
+                         {"whole", part.at("whole")},
+                         {"digest", digest_text},
+                         {"told", told_text}});
   PhotoWorkers::Options options;
   options.workers = w.threads;
   options.io_threads = w.job.featurize.io_threads > 0 ? w.job.featurize.io_threads : (remote ? 32 : 4);
   options.block_rows = layout.block_rows;
   double moments_seconds = 0;
-  const RowDescriber& describer = w.describer();
   PhotoWorkers workers(
       network, w.reader, options,
       [&](const Entry& entry) {

@@ -39,6 +39,7 @@ struct Range {
   bool held = false;
   std::vector<Entry> entries;  // of a held range
   ListingDigest digest;
+  ListingDigest told;  // of the labels and splits that the dataset has columns for
 };
 
 class FeaturizeJob {
@@ -92,6 +93,8 @@ class FeaturizeJob {
   std::vector<Entry> head_;
   bool begun_ = false;
   std::uint64_t listed_ = 0;
+  bool labelled_ = false;   // some photo has a label
+  std::string first_path_;  // as rows have it
   Range range_;
   bool knows_ = false;  // the workers know the rows of earlier runs
 
@@ -158,7 +161,7 @@ void FeaturizeJob::begin() {
 
   reader_ = std::make_unique<PhotoReader>();
   parts_ = std::make_unique<PartSequence>(*dest_, layout_.schema, plan_.run_id, layout_.blocks_per_part(),
-                                          on_error);
+                                          on_error, false, plan_.file_id);
   if (options_.moments && layout_.schema.d <= options_.max_moments_d) {
     moments_ = std::make_unique<MomentSequence>(*dest_, layout_.schema, plan_.old_run);
   }
@@ -189,6 +192,12 @@ bool FeaturizeJob::route(Entry&& entry) {
   }
   ++range_.count;
   range_.digest.add(entry);
+  if (layout_.schema.labels || layout_.schema.splits) {
+    const RowInfo row = rows_->describe(entry);
+    labelled_ = labelled_ || row.label.has_value();
+    if (index == 0) first_path_ = row.path;
+    range_.told.add(row, layout_.schema);
+  }
   const bool last = range_.count == layout_.photos_per_part;
   if (range_.held) {
     range_.entries.push_back(std::move(entry));
@@ -203,8 +212,9 @@ bool FeaturizeJob::route(Entry&& entry) {
 bool FeaturizeJob::end_range() {
   const std::uint64_t part = range_.first / layout_.photos_per_part;
   const std::string digest = range_.digest.hex();
+  const std::string told = range_.told.hex();
   if (range_.held) {
-    if (const PartRecord* record = plan_.find(range_.first, digest)) {
+    if (const PartRecord* record = plan_.find(range_.first, digest, told)) {
       {
         const std::lock_guard lock(mutex_);
         kept_[part] = *record;
@@ -216,7 +226,8 @@ bool FeaturizeJob::end_range() {
   parts_->describe(part, {{"first", range_.first},
                           {"count", range_.count},
                           {"whole", range_.count == layout_.photos_per_part},
-                          {"digest", digest}});
+                          {"digest", digest},
+                          {"told", told}});
   for (std::size_t i = 0; i < range_.entries.size(); ++i) {
     if (!workers_->push(range_.first + i, std::move(range_.entries[i]))) return false;
   }
@@ -382,6 +393,10 @@ FeaturizeResult FeaturizeJob::finish() {
         "now, for " +
         dest_->uri() +
         " to have a split column. List them first (name them as SOURCEs), or use --overwrite.");
+  }
+  if (rows_->table() != nullptr && !labelled_ && hooks_.warning) {
+    hooks_.warning("no photo has a label of " + options_.labels +
+                   ": its key column must hold paths or file names such as " + first_path_);
   }
   FeaturizeResult result;
   result.listed = listed_;

@@ -104,8 +104,13 @@ void MomentSequence::begin_with_saved() {
     return;
   }
   try {
-    Moments saved = Moments::deserialize(dest_.read(kFile));
-    if (saved.d() != moments_.d()) return;
+    const std::string bytes = dest_.read(kFile);
+    // A run that died before its record was written has left its own sums here.
+    if (saved_.value("sha256", "") != sha256_hex(bytes) && saved_.contains("sha256")) return;
+    Moments saved = Moments::deserialize(bytes);
+    std::uint64_t rows = 0;
+    for (const PartRecord& part : std::span(deferred_).first(count)) rows += part.rows;
+    if (saved.d() != moments_.d() || saved.n() != rows) return;
     moments_ = std::move(saved);
     resumed_ = true;
     deferred_.erase(deferred_.begin(), deferred_.begin() + static_cast<std::ptrdiff_t>(count));
@@ -131,8 +136,10 @@ nlohmann::json MomentSequence::save(const std::vector<PartRecord>& records) {
   flush();
   if (marked_parts_ == 0) return resumed_ ? saved_ : nlohmann::json();
   if (marked_parts_ > records.size()) return nullptr;
-  dest_.write(kFile, marked_.serialize());
+  const std::string bytes = marked_.serialize();
+  dest_.write(kFile, bytes);
   return {{"file", kFile},
+          {"sha256", sha256_hex(bytes)},
           {"parts", marked_parts_},
           {"digest", digest_of(std::span(records).first(marked_parts_))}};
 }

@@ -17,13 +17,14 @@ constexpr std::size_t kQueuedBlocks = 2;
 
 PartSequence::PartSequence(const Store& dest, const Schema& schema, std::string run_id,
                            std::uint64_t blocks_per_part, std::function<void(std::exception_ptr)> fail,
-                           bool staged)
+                           bool staged, std::string file_id)
     : dest_(dest),
       schema_(schema),
       run_id_(std::move(run_id)),
       blocks_per_part_(blocks_per_part),
       fail_(std::move(fail)),
       staged_(staged),
+      file_id_(std::move(file_id)),
       thread_([this] { loop(); }) {}
 
 PartSequence::~PartSequence() {
@@ -90,7 +91,7 @@ void PartSequence::write_block(Item&& item) {
     part_index_ = item.number / blocks_per_part_;
     unread_ = 0;
     groups_.clear();
-    part_.emplace(dest_, schema_, run_id_, part_index_);
+    part_.emplace(dest_, schema_, run_id_, part_index_, file_id_);
   }
   unread_ += static_cast<std::uint64_t>(std::ranges::count_if(item.block.rejects, [](const RejectRow& row) {
     return row.stage == to_string(Stage::kRead) || row.stage == to_string(Stage::kList);

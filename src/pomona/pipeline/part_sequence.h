@@ -24,9 +24,9 @@ class PartSequence {
  public:
   // `fail` is called with the writer's exception; everything after it is dropped. `staged`: `dest` is not the
   // dataset's own folder, another process publishes what is written there; else a part that is published
-  // while another run has ended at `dest` throws Error{kExists} there.
+  // while another run has ended at `dest` throws Error{kExists} there. `file_id`: see PartWriter.
   PartSequence(const Store& dest, const Schema& schema, std::string run_id, std::uint64_t blocks_per_part,
-               std::function<void(std::exception_ptr)> fail, bool staged = false);
+               std::function<void(std::exception_ptr)> fail, bool staged = false, std::string file_id = "");
   ~PartSequence();  // without finish(): the part in work is dropped, published ones stay
 
   // What to record with part `index` (known once its range of the listing is); before its last block.
@@ -55,6 +55,7 @@ class PartSequence {
   const std::uint64_t blocks_per_part_;
   const std::function<void(std::exception_ptr)> fail_;
   const bool staged_;
+  const std::string file_id_;
 
   std::mutex mutex_;
   std::condition_variable_any changed_;

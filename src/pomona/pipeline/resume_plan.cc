@@ -56,6 +56,21 @@ void ListingDigest::add(const Entry& entry) {
   pending_ += entry.path;
   append_integer(pending_, entry.bytes);
   append_integer(pending_, entry.mtime_ns);
+  pass_on();
+}
+
+void ListingDigest::add(const RowInfo& row, const Schema& schema) {
+  if (schema.labels) add(row.label);
+  if (schema.splits) add(row.split);
+}
+
+void ListingDigest::add(const std::optional<std::string>& word) {
+  append_integer(pending_, word ? static_cast<std::int64_t>(word->size()) : -1);
+  if (word) pending_ += *word;
+  pass_on();
+}
+
+void ListingDigest::pass_on() {
   if (pending_.size() < (64U << 10)) return;
   pending_.append(reinterpret_cast<const char*>(chain_.data()), chain_.size());
   chain_ = content_hash(std::as_bytes(std::span(pending_)));
@@ -70,10 +85,11 @@ std::string ListingDigest::hex() {
   return digest;
 }
 
-const PartRecord* ResumePlan::find(std::uint64_t first, const std::string& digest) const {
+const PartRecord* ResumePlan::find(std::uint64_t first, const std::string& digest,
+                                   const std::string& told) const {
   const auto at = std::ranges::find_if(parts, [&](const PartRecord& part) {
     return part.extra.value("first", std::uint64_t{0}) == first && part.extra.value("digest", "") == digest &&
-           part.extra.value("unread", std::uint64_t{0}) == 0;
+           part.extra.value("told", told) == told && part.extra.value("unread", std::uint64_t{0}) == 0;
   });
   return at == parts.end() ? nullptr : &*at;
 }
@@ -85,6 +101,7 @@ bool ResumePlan::may_cover(std::uint64_t first) const {
 
 ResumePlan plan_resume(const Store& dest, const nlohmann::json& header, bool resume, bool overwrite) {
   ResumePlan plan;
+  const bool can_resume = header.value("kind", "") == "features";
   const DatasetState state = dataset_state(dest);
   if (state == DatasetState::kForeign) {
     throw Error(ErrorCode::kExists,
@@ -96,16 +113,16 @@ ResumePlan plan_resume(const Store& dest, const nlohmann::json& header, bool res
     remove_dataset(dest);
   } else if (state != DatasetState::kAbsent && !resume) {
     throw Error(ErrorCode::kExists,
-                state == DatasetState::kFinished
-                    ? dest.uri() +
-                          " holds a finished dataset. --resume adds what is new, --overwrite "
-                          "replaces it, or choose another folder."
-                    : dest.uri() +
-                          " holds an unfinished dataset. --resume goes on with it, --overwrite "
-                          "begins again.");
+                dest.uri() +
+                    (state == DatasetState::kFinished ? " holds a finished dataset. "
+                                                      : " holds an unfinished dataset. ") +
+                    (!can_resume ? "--overwrite replaces it, or choose another folder."
+                     : state == DatasetState::kFinished
+                         ? "--resume adds what is new, --overwrite replaces it, or choose another folder."
+                         : "--resume goes on with it, --overwrite begins again."));
   }
   if (state == DatasetState::kAbsent || overwrite) {
-    plan.run_id = new_run_id();
+    plan.run_id = plan.file_id = new_run_id();
     return plan;
   }
 
@@ -134,6 +151,7 @@ ResumePlan plan_resume(const Store& dest, const nlohmann::json& header, bool res
       if (!known && stands(dest, part)) plan.parts.push_back(part);
     }
   }
+  plan.file_id = new_run_id();
   dest.remove("_SUCCESS");
   return plan;
 }

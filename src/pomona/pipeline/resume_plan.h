@@ -16,13 +16,18 @@
 
 namespace pomona {
 
-// A digest of which photos a part covers: path, size and time of change of each, in order.
+// A digest of which photos a part covers: path, size and time of change of each, in order. Or of what is said
+// of them: their labels and splits, which the folders named as sources decide.
 class ListingDigest {
  public:
   void add(const Entry& entry);
+  void add(const RowInfo& row, const Schema& schema);  // what `schema` has columns for
   std::string hex();  // ends it and begins anew
 
  private:
+  void add(const std::optional<std::string>& word);
+  void pass_on();
+
   std::string pending_;
   ContentHash chain_{};
 };
@@ -30,13 +35,14 @@ class ListingDigest {
 // What an earlier run left at a dataset's place, and how a new one goes on from there.
 struct ResumePlan {
   std::string run_id;             // of the run that goes on; new where none was unfinished
+  std::string file_id;            // for the names of new parts: earlier ones are read while these appear
   std::vector<PartRecord> parts;  // all that earlier runs published and that is still there
   nlohmann::json header;          // of the run that is gone on with; null where there was none
   nlohmann::json old_run;         // `_run.json` of the dataset that was finished before; null where none
 
-  // The part that covers exactly the photos of `digest` from listing index `first` on, without photos that
-  // could not be read: those are tried again.
-  const PartRecord* find(std::uint64_t first, const std::string& digest) const;
+  // The part that covers exactly the photos of `digest` from listing index `first` on, with the labels and
+  // splits of `told`, without photos that could not be read: those are tried again.
+  const PartRecord* find(std::uint64_t first, const std::string& digest, const std::string& told) const;
   // True where some part begins at `first`: only then is it worth holding a range of the listing back.
   bool may_cover(std::uint64_t first) const;
 };

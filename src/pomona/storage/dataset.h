@@ -93,8 +93,10 @@ PartRecord part_from_json(const nlohmann::json& json);  // Throws Error{kFormat}
 // place by finish(). Not thread-safe.
 class PartWriter {
  public:
-  // Part file: part-<index, 5 digits>-<run id>.snappy.parquet or .csv.
-  PartWriter(const Store& dest, const Schema& schema, const std::string& run_id, std::uint64_t index);
+  // Part file: part-<index, 5 digits>-<file id>.snappy.parquet or .csv. `file_id`, made as a run id is, keeps
+  // a part that the same run left there earlier; "" = the run id.
+  PartWriter(const Store& dest, const Schema& schema, const std::string& run_id, std::uint64_t index,
+             const std::string& file_id = "");
   ~PartWriter();  // unfinished: removes what it wrote
   PartWriter(PartWriter&&) noexcept;
 

@@ -9,6 +9,7 @@ struct PartWriter::Impl {
   Store dest;
   Schema schema;
   std::string run_id;
+  std::string file_id;
   std::uint64_t index;
   std::string growing;  // name below DEST while it grows
   std::shared_ptr<HashingStream> stream;
@@ -17,9 +18,11 @@ struct PartWriter::Impl {
   std::uint64_t rows = 0;
   bool dead = false;  // an error ended it, or it is finished
 
-  Impl(const Store& store, const Schema& columns, const std::string& run, std::uint64_t at)
-      : dest(store), schema(columns), run_id(run), index(at) {
-    if (!is_run_id(run_id)) throw Error(ErrorCode::kUsage, "a run id has 16 hex digits");
+  Impl(const Store& store, const Schema& columns, const std::string& run, std::uint64_t at,
+       const std::string& file)
+      : dest(store), schema(columns), run_id(run), file_id(file.empty() ? run : file), index(at) {
+    if (!is_run_id(run_id) || !is_run_id(file_id))
+      throw Error(ErrorCode::kUsage, "a run id has 16 hex digits");
     if (schema.d <= 0) throw Error(ErrorCode::kUsage, "a dataset needs vectors of at least one number");
     growing = file_name();
     // An object shows only when it is whole: there is no need to write it elsewhere and copy it.
@@ -30,7 +33,7 @@ struct PartWriter::Impl {
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
 
-  std::string file_name() const { return part_name(index, run_id, schema.format); }
+  std::string file_name() const { return part_name(index, file_id, schema.format); }
 
   // Runs `step`; where it fails, gives the part up and says what remains.
   template <typename Step>
@@ -72,8 +75,8 @@ struct PartWriter::Impl {
 };
 
 PartWriter::PartWriter(const Store& dest, const Schema& schema, const std::string& run_id,
-                       std::uint64_t index)
-    : impl_(std::make_unique<Impl>(dest, schema, run_id, index)) {}
+                       std::uint64_t index, const std::string& file_id)
+    : impl_(std::make_unique<Impl>(dest, schema, run_id, index, file_id)) {}
 
 PartWriter::~PartWriter() = default;
 PartWriter::PartWriter(PartWriter&&) noexcept = default;
@@ -113,7 +116,7 @@ PartRecord PartWriter::finish(nlohmann::json extra) {
       part.stream.reset();
     }
     if (!part.rejects.empty()) {
-      record.rejects_file = rejects_name(part.index, part.run_id);
+      record.rejects_file = rejects_name(part.index, part.file_id);
       const bool direct = part.dest.appears_when_closed();
       const std::string growing =
           direct ? record.rejects_file : run_folder(part.run_id) + "/rejects-" + part.file_name();
