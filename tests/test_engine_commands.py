@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Recipes, `estimate`, `check`, `doctor` and `models` as a user meets them."""
 import json
+import os
 import pathlib
+import subprocess
+import time
 
 import pytest
 
@@ -193,3 +196,59 @@ def test_layer_by_the_name_keras_gives_it(pomona, network, photos, tmp_path):
     assert (vectors(tmp_path / "short") == vectors(tmp_path / "full")).all()
     done = pomona(*words, "las", tmp_path / "no", code=2)
     assert b"no layer `las`" in done.stderr
+
+
+def test_a_place_that_is_not_utf8_as_json(pomona, network, photos, tmp_path):
+    dest = os.fsencode(tmp_path) + b"/caf\xe9"
+    pomona("featurize", photos, dest, *small(network), "--limit", "3")
+    done = pomona("check", dest, "--json")
+    assert json.loads(done.stdout)[0]["place"] == f"{tmp_path}/caf%E9"
+
+
+def test_answers_that_cannot_be_written(pomona, network, photos, tmp_path):
+    pomona("featurize", photos, tmp_path / "out", *small(network))
+    with open("/dev/full", "wb") as full:
+        for words in (["check", tmp_path / "out", "--json"], ["similar", tmp_path / "out", photos / "apple" / "00000.jpg"],
+                      ["similar", tmp_path / "out", *sorted(photos.rglob("*.jpg"))]):
+            done = pomona(*words, code=1, capture_output=False, stdout=full, stderr=subprocess.PIPE)
+            assert b"cannot write to standard output: No space left" in done.stderr, done.stderr
+
+
+def test_messages_that_cannot_be_written(pomona, network, photos, tmp_path):
+    """Progress that nobody can read does not end the work, and an error keeps its exit code."""
+    with open("/dev/full", "wb") as full:
+        pomona("featurize", tmp_path / "nowhere", tmp_path / "out", code=1, capture_output=False, stderr=full)
+        # A list that takes its time: progress is told after a second.
+        flags = [flag for flag in small(network) if flag != "-q"]
+        process = pomona.start("featurize", "--paths-from", "-", tmp_path / "out", *flags, "--rows-per-file", "16",
+                               stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=full)
+        one = os.fsencode(sorted(photos.rglob("*.jpg"))[0]) + b"\n"
+        process.stdin.write(one * 400)
+        process.stdin.flush()
+        time.sleep(2.5)
+        process.stdin.close()
+        assert process.wait(60) == 0
+    assert record(tmp_path / "out")["counts"]["written"] == 400
+
+
+def test_closed_streams(pomona, network, photos, tmp_path):
+    """What is opened first does not stand in for a stream that was closed."""
+    shell = 'exec "$0" "$@" <&- >&- 2>&-'
+    words = ["featurize", photos, tmp_path / "out", *small(network), "--format", "csv"]
+    for code in (0, 1):  # the second time there is something to complain of
+        done = subprocess.run(["bash", "-c", shell, pomona.path, *map(str, words)], timeout=60)
+        assert done.returncode == code
+    pomona("check", tmp_path / "out")
+
+
+def test_components_do_not_outlive_their_features(pomona, network, photos, tmp_path):
+    """A run that makes no components takes those of the features that it replaced away."""
+    other = make_photos(tmp_path / "other", 6, first=500)
+    words = ["run", photos, tmp_path / "out", *small(network), "-k", "3", "--no-model", "--no-report", "--one-csv"]
+    pomona(*words)
+    pomona(*words, "--features-only", "--resume")
+    assert (tmp_path / "out" / "reduced" / "_SUCCESS").exists(), "the same features: they stay"
+    pomona("run", other, tmp_path / "out", *small(network), "--overwrite", "--features-only")
+    assert not (tmp_path / "out" / "reduced").exists() and not (tmp_path / "out" / "reduced.csv").exists()
+    done = pomona("cluster", tmp_path / "out", "-k", "2", "--json", "-q")
+    assert json.loads(done.stdout)["photos"] == 6

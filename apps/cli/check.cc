@@ -52,7 +52,7 @@ void add_check(CLI::App& app, Action& action) {
         if (check.damage.empty()) fmt::print("  {:<12} none found; every part was read\n", "damage");
         for (const std::string& damage : check.damage) fmt::print("  {:<12} {}\n", "damage", damage);
       }
-      if (flags->json) fmt::print("{}\n", all.dump(2));
+      if (flags->json) fmt::print("{}\n", all.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
       return sound ? kDone : kFailed;
     };
   });

@@ -1,18 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "command.h"
 
+#include <fcntl.h>
 #include <fmt/core.h>
 #include <malloc.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstring>
 #include <exception>
+#include <string>
+#include <system_error>
 #include <thread>
 
 #include "pomona/base/error.h"
 #include "recipe.h"
+#include "terminal.h"
 
 namespace pomona::cli {
 namespace {
@@ -31,7 +37,7 @@ class SignalWatch {
         if (sigwait(&set_, &signal) != 0 || signal == SIGUSR1) return;
         if (asked) _exit(128 + signal);
         asked = true;
-        fmt::print(stderr, "\nstopping; press Ctrl-C again to leave at once\n");
+        tell("\nstopping; press Ctrl-C again to leave at once\n");
         stop_.request_stop();
       }
     });
@@ -48,6 +54,25 @@ class SignalWatch {
   std::jthread thread_;
 };
 
+// Who starts us with stdin, stdout or stderr closed must not get our words into the file that is opened
+// first.
+void fill_standard_streams() {
+  for (int stream = STDIN_FILENO; stream <= STDERR_FILENO; ++stream) {
+    if (::fcntl(stream, F_GETFD) < 0 && errno == EBADF) static_cast<void>(::open("/dev/null", O_RDWR));
+  }
+}
+
+int not_printed(const std::string& reason) {
+  tell("pomona: cannot write to standard output: {}. What was printed is not whole\n", reason);
+  return kFailed;
+}
+
+// `code`, unless what was printed did not get where it should.
+int after_printing(int code) {
+  if (std::fflush(stdout) != 0) return not_printed(std::strerror(errno));
+  return std::ferror(stdout) == 0 ? code : not_printed("an earlier attempt failed");
+}
+
 constexpr const char* kAbout =
     "Pomona turns photos into feature vectors, a reduced table and a classifier.\n\n"
     "  pomona run photos/ results/            the whole chain\n"
@@ -57,6 +82,7 @@ constexpr const char* kAbout =
 }  // namespace
 
 int run_command(int argc, char** argv, const std::vector<AddVerb>& verbs) {
+  fill_standard_streams();
   // Blocks of vectors come and go on many threads. glibc would raise its threshold to their size and keep
   // them in the arena of each thread; given back at once, memory stays flat however many photos there are.
   mallopt(M_MMAP_THRESHOLD, 1 << 20);
@@ -78,7 +104,7 @@ int run_command(int argc, char** argv, const std::vector<AddVerb>& verbs) {
     std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
     app.parse(reversed);
     SignalWatch signals;
-    return action ? action({signals.token(), typed, quiet}) : kWrongUse;
+    return action ? after_printing(action({signals.token(), typed, quiet})) : kWrongUse;
   } catch (const CLI::CallForHelp& help) {
     return app.exit(help);
   } catch (const CLI::CallForAllHelp& help) {
@@ -86,16 +112,20 @@ int run_command(int argc, char** argv, const std::vector<AddVerb>& verbs) {
   } catch (const CLI::CallForVersion& version) {
     return app.exit(version);
   } catch (const CLI::ParseError& error) {
-    fmt::print(stderr, "pomona: {}\nRun with --help for the options.\n", error.what());
+    tell("pomona: {}\nRun with --help for the options.\n", error.what());
     return kWrongUse;
   } catch (const Error& error) {
-    fmt::print(stderr, "pomona: {}\n", error.what());
+    tell("pomona: {}\n", error.what());
     return error.code() == ErrorCode::kUsage ? kWrongUse : kFailed;
   } catch (const std::bad_alloc&) {
-    fmt::print(stderr, "pomona: out of memory. Try fewer --threads or a smaller --batch.\n");
+    tell("pomona: out of memory. Try fewer --threads or a smaller --batch.\n");
+    return kFailed;
+  } catch (const std::system_error& error) {
+    if (std::ferror(stdout) != 0) return not_printed(error.code().message());
+    tell("pomona: internal error: {}\n", error.what());
     return kFailed;
   } catch (const std::exception& error) {
-    fmt::print(stderr, "pomona: internal error: {}\n", error.what());
+    tell("pomona: internal error: {}\n", error.what());
     return kFailed;
   }
 }

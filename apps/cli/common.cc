@@ -8,6 +8,7 @@
 
 #include "pomona/base/error.h"
 #include "pomona/base/text.h"
+#include "terminal.h"
 
 namespace pomona::cli {
 
@@ -153,10 +154,10 @@ nlohmann::json invocation(const Context& context) {
 
 int exit_for_rejects(const FeaturizeResult& result, double max_reject_rate, const std::string& dest) {
   if (result.reject_rate() <= max_reject_rate) return kDone;
-  fmt::print(stderr,
-             "pomona: {} of {} photos were rejected, more than --max-reject-rate {} allows.\n"
-             "        Each is listed with its reason in {}/_rejects/.\n",
-             human_count(result.rejected), human_count(result.listed), max_reject_rate, dest);
+  tell(
+      "pomona: {} of {} photos were rejected, more than --max-reject-rate {} allows.\n"
+      "        Each is listed with its reason in {}/_rejects/.\n",
+      human_count(result.rejected), human_count(result.listed), max_reject_rate, dest);
   return kTooManyRejects;
 }
 

@@ -12,6 +12,7 @@
 #include "pomona/base/paths.h"
 #include "pomona/base/text.h"
 #include "pomona/pipeline/purge.h"
+#include "terminal.h"
 
 namespace pomona::cli {
 namespace {
@@ -168,7 +169,7 @@ int add_photos(const Flags& flags) {
     contribution.photo = std::as_bytes(std::span(bytes.data(), bytes.size()));
     const auto receipt = store.add(contribution);
     if (!receipt) {
-      fmt::print(stderr, "pomona: {}: {}\n", escape_path(file), receipt.error().reason);
+      tell("pomona: {}: {}\n", escape_path(file), receipt.error().reason);
       exit = kFailed;
     } else if (flags.json) {
       receipts.push_back({{"path", escape_path(file)},

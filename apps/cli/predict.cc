@@ -233,14 +233,13 @@ int run_predict(Flags& flags, const Context& context) {
                human_seconds(result.seconds), rate, *flags.out);
   }
   if (flags.timings) {
-    fmt::print(stderr, "model read {:.3f} s, network ready {:.3f} s, first answer {:.3f} s, all {:.3f} s\n",
-               result.model_seconds, result.network_seconds, result.first_answer_seconds, result.seconds);
-    for (const auto& [stage, seconds] : result.stages)
-      fmt::print(stderr, "  {:<18} {:.3f} s\n", stage, seconds);
+    tell("model read {:.3f} s, network ready {:.3f} s, first answer {:.3f} s, all {:.3f} s\n",
+         result.model_seconds, result.network_seconds, result.first_answer_seconds, result.seconds);
+    for (const auto& [stage, seconds] : result.stages) tell("  {:<18} {:.3f} s\n", stage, seconds);
   }
   if (result.reject_rate() <= flags.max_reject_rate) return kDone;
-  fmt::print(stderr, "pomona: {} of {} photos were rejected, more than --max-reject-rate {} allows.\n",
-             human_count(result.rejected), human_count(result.listed), flags.max_reject_rate);
+  tell("pomona: {} of {} photos were rejected, more than --max-reject-rate {} allows.\n",
+       human_count(result.rejected), human_count(result.listed), flags.max_reject_rate);
   return kTooManyRejects;
 }
 

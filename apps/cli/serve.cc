@@ -8,6 +8,7 @@
 #include "common.h"
 #include "pomona/base/error.h"
 #include "server/server.h"
+#include "terminal.h"
 
 namespace pomona::cli {
 namespace {
@@ -48,7 +49,7 @@ bool is_loopback(const std::string& address) {
 }
 
 void warn(const std::string& text) {
-  fmt::print(stderr, "pomona: warning: {}\n", text);
+  tell("pomona: warning: {}\n", text);
 }
 
 // What everybody who starts a server on a network should have read once.
@@ -107,7 +108,7 @@ int run_serve(Flags& flags, const Context& context) {
                v6 ? "[" : "", options.http.address, v6 ? "]" : "", port);
     std::fflush(stdout);
   };
-  hooks.note = [](const std::string& text) { fmt::print(stderr, "pomona: {}\n", text); };
+  hooks.note = [](const std::string& text) { tell("pomona: {}\n", text); };
   hooks.warning = warn;
   if (!server::serve(options, hooks, context.stop)) {
     warn("requests that were not answered in time were cut off");

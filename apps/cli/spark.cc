@@ -13,6 +13,7 @@
 #include "pomona/base/text.h"
 #include "pomona/pipeline/scratch_folder.h"
 #include "python_program.h"
+#include "terminal.h"
 
 namespace pomona::cli {
 namespace {
@@ -110,9 +111,8 @@ int run_on_spark(const EngineFlags& flags, const distributed::Job& job, double m
   if (code != 0) return code;
 
   const json result = json::parse(read_file(answer));
-  for (const json& note : result.at("notes")) fmt::print(stderr, "{}\n", note.get<std::string>());
-  for (const json& warning : result.at("warnings"))
-    fmt::print(stderr, "warning: {}\n", warning.get<std::string>());
+  for (const json& note : result.at("notes")) tell("{}\n", note.get<std::string>());
+  for (const json& warning : result.at("warnings")) tell("warning: {}\n", warning.get<std::string>());
   FeaturizeResult features;
   if (result.contains("features")) {
     const json& said = result["features"];

@@ -65,7 +65,7 @@ ProgressDisplay::ProgressDisplay(std::string title, bool quiet)
     : title_(std::move(title)), terminal_(isatty(STDERR_FILENO) == 1) {
   const auto line = [this](const std::string& text) {
     finish();
-    fmt::print(stderr, "{}\n", text);
+    tell("{}\n", text);
   };
   hooks_.warning = [line](const std::string& text) { line("warning: " + text); };
   if (quiet) return;
@@ -79,20 +79,20 @@ ProgressDisplay::~ProgressDisplay() {
 
 void ProgressDisplay::show(const Progress& progress) {
   if (terminal_) {
-    fmt::print(stderr, "\r\033[K{}", progress_line(title_, progress, terminal_width() - 1, true));
+    tell("\r\033[K{}", progress_line(title_, progress, terminal_width() - 1, true));
     std::fflush(stderr);
     drawn_ = true;
   } else if (progress.seconds >= next_line_) {
     // The first line comes early, so that a log shows that something happens.
     next_line_ = next_line_ == 0 ? 1 : progress.seconds + kSecondsPerLine;
     if (progress.done == 0) return;
-    fmt::print(stderr, "{}\n", progress_line(title_, progress, 120, false));
+    tell("{}\n", progress_line(title_, progress, 120, false));
   }
 }
 
 void ProgressDisplay::finish() {
   if (!drawn_) return;
-  fmt::print(stderr, "\r\033[K");
+  tell("\r\033[K");
   std::fflush(stderr);
   drawn_ = false;
 }

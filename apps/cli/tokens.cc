@@ -8,6 +8,7 @@
 #include "command.h"
 #include "pomona/base/error.h"
 #include "server/auth.h"
+#include "terminal.h"
 
 namespace pomona::cli {
 namespace {
@@ -24,10 +25,10 @@ int add_token(const Flags& flags) {
   const std::string token = tokens.add(flags.name, server::parse_scopes(flags.scopes));
   tokens.write(flags.file);
   fmt::print("{}\n", token);
-  fmt::print(stderr,
-             "This is the only time the token is shown: {} keeps its hash. A running server reads it on\n"
-             "SIGHUP. Use: curl -H 'Authorization: Bearer TOKEN' ...\n",
-             flags.file);
+  tell(
+      "This is the only time the token is shown: {} keeps its hash. A running server reads it on\n"
+      "SIGHUP. Use: curl -H 'Authorization: Bearer TOKEN' ...\n",
+      flags.file);
   return kDone;
 }
 

@@ -11,6 +11,7 @@
 #include "pomona/base/error.h"
 #include "pomona/base/hash.h"
 #include "pomona/base/json_text.h"
+#include "pomona/base/text.h"
 #include "pomona/model/fingerprint.h"
 #include "pomona/storage/arrow_status_internal.h"
 #include "pomona/storage/dataset.h"
@@ -181,12 +182,18 @@ std::vector<DatasetCheck> check_datasets(const std::string& dest, const Hooks& h
 }
 
 nlohmann::json to_json(const DatasetCheck& check) {
-  return {{"place", check.place},         {"state", check.state},
-          {"kind", check.kind},           {"parts", check.parts},
-          {"bytes", check.bytes},         {"rows", check.rows},
-          {"rejected", check.rejected},   {"d", check.d},
-          {"precision", check.precision}, {"identity", check.identity_hash},
-          {"damage", check.damage},       {"sound", check.sound()}};
+  return {{"place", escape_path(check.place)},
+          {"state", check.state},
+          {"kind", check.kind},
+          {"parts", check.parts},
+          {"bytes", check.bytes},
+          {"rows", check.rows},
+          {"rejected", check.rejected},
+          {"d", check.d},
+          {"precision", check.precision},
+          {"identity", check.identity_hash},
+          {"damage", check.damage},
+          {"sound", check.sound()}};
 }
 
 }  // namespace pomona

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pomona/pipeline/run.h"
 
+#include <arrow/buffer.h>
+#include <arrow/io/interfaces.h>
+#include <arrow/result.h>
+
 #include <utility>
 
 #include "pomona/base/error.h"
@@ -79,6 +83,20 @@ void train_and_judge(const RunOptions& options, const std::optional<Network>& ne
   dest.write("evaluation.json", judged.dump(2) + "\n");
 }
 
+// Components of other features, where none are made of these.
+void drop_older_reduced(const Store& dest) {
+  const Store reduced = dest.at("reduced");
+  const DatasetState state = dataset_state(reduced);
+  if (state != DatasetState::kFinished && state != DatasetState::kUnfinished) return;
+  // The table goes first: without the dataset nobody would know it as its.
+  if (dest.exists("reduced.csv")) {
+    const auto begin = dest.open_file("reduced.csv")->ReadAt(0, 5);
+    if (begin.ok() && (*begin)->ToString() == "path,") dest.remove("reduced.csv");
+  }
+  remove_dataset(reduced);
+  if (reduced.list("").empty()) dest.remove_folder("reduced");
+}
+
 }  // namespace
 
 ReduceOptions reduce_options(const RunOptions& options, const std::string& dest) {
@@ -135,8 +153,12 @@ RunResult run(const RunOptions& options, const Hooks& hooks, std::stop_token sto
   featurize_options.dest = uri_below(options.dest, "features");
   featurize_options.moments = !options.features_only && !options.saved_pca;
   result.features = featurize(featurize_options, hooks, stop);
-  drop_older_model(options.dest, featurize_options.overwrite || result.features.changed, hooks);
-  if (options.features_only || result.features.written == 0) return result;
+  const bool changed = featurize_options.overwrite || result.features.changed;
+  drop_older_model(options.dest, changed, hooks);
+  if (options.features_only || result.features.written == 0) {
+    if (changed) drop_older_reduced(Store::open(options.dest));
+    return result;
+  }
 
   ReduceOptions reduce_options = pomona::reduce_options(options, options.dest);
   reduce_options.moments = std::exchange(result.features.moments, {});
