@@ -57,7 +57,7 @@ bench-scale: build  ## 67,692 photos end to end, a million objects, a million ve
 format:  ## Format the C++ sources
 	@setup/tools.sh format
 
-tidy:  ## clang-tidy over the C++ sources
+tidy:  ## clang-tidy over the C++ sources, types of the pages
 	@setup/tools.sh tidy
 
 asan:  ## Unit and whole-program tests under AddressSanitizer and UndefinedBehaviorSanitizer

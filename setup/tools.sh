@@ -11,8 +11,14 @@ case ${1:-} in
   tidy)
     setup/setup.sh release
     # The build is gcc's, with options that clang does not know.
-    git ls-files -co --exclude-standard -- 'src/*.cc' 'apps/*.cc' |
+    git ls-files -co --exclude-standard -- 'src/*.cc' 'apps/*.cc' ':!*_test.cc' |
       xargs -P "$(nproc)" -n 4 clang-tidy-19 -p build --quiet --extra-arg=-Wno-unknown-warning-option
+    PATH=$(setup/node.sh):$PATH
+    for page in app report; do
+      npm --prefix "web/$page" ci --ignore-scripts --no-audit --no-fund --loglevel=error
+      npm --prefix "web/$page" run --silent check
+    done
+    say "nothing found"
     ;;
   asan | tsan)
     setup/setup.sh "$1"
