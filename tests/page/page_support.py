@@ -21,14 +21,20 @@ class StaticServer:
         outer = self
         self.bytes = 0
         self.asked = []
+        self.gone = False
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def answer(self, body):
+                if outer.gone:  # connections that are open already end too
+                    self.close_connection = True
+                    return
                 path = self.path.split("?")[0]
                 outer.asked.append(f"{self.command} {path}")
-                file = pathlib.Path(folder) / (path.lstrip("/") or "index.html")
+                file = pathlib.Path(folder) / path.lstrip("/")
+                if file.is_dir():
+                    file /= "index.html"
                 packed = file.with_name(file.name + ".br")
                 status, headers, content = 404, [], b""
                 if file.is_file():
@@ -66,6 +72,7 @@ class StaticServer:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def close(self):
+        self.gone = True
         self.server.shutdown()
         self.server.server_close()
 

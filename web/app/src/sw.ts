@@ -12,8 +12,10 @@ const worker = self as unknown as {
   clients: { claim(): Promise<void> };
   registration: { scope: string };
 };
-const kCache = `pomona-page-${VERSION}`;
 const base = new URL(worker.registration.scope);
+// Caches are the origin's, where other pages of ours may stand beside this one: each has its own.
+const kOwn = `pomona-page-${base.pathname}-`;
+const kCache = kOwn + VERSION;
 const here = (names: string[]) => new Set(names.map((name) => new URL(name, base).href));
 const shell = here(SHELL);
 const edge = here(EDGE);
@@ -40,7 +42,7 @@ worker.addEventListener("install", (event) => {
 worker.addEventListener("activate", (event) => {
   event.waitUntil((async () => {
     for (const name of await caches.keys()) {
-      if (name.startsWith("pomona-page-") && name !== kCache) await caches.delete(name);
+      if (name.startsWith(kOwn) && name !== kCache) await caches.delete(name);
     }
     await worker.clients.claim();
   })());
