@@ -252,3 +252,13 @@ def test_components_do_not_outlive_their_features(pomona, network, photos, tmp_p
     assert not (tmp_path / "out" / "reduced").exists() and not (tmp_path / "out" / "reduced.csv").exists()
     done = pomona("cluster", tmp_path / "out", "-k", "2", "--json", "-q")
     assert json.loads(done.stdout)["photos"] == 6
+
+
+def test_report_of_a_dataset_itself(pomona, network, photos, tmp_path):
+    """The report stands in the folder of the parts, where readers of the dataset do not see it."""
+    pomona("featurize", photos, tmp_path / "out", *small(network))
+    done = pomona("report", tmp_path / "out", "--no-pictures", "-q")
+    assert str(tmp_path / "out" / "_report.html") in done.stdout.decode() and (tmp_path / "out" / "_report.html").exists()
+    assert table(tmp_path / "out").num_rows == 120
+    pomona("featurize", photos, tmp_path / "out", *small(network), "--overwrite")
+    assert not (tmp_path / "out" / "_report.html").exists(), "it was about other rows"

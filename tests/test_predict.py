@@ -134,6 +134,10 @@ def test_parquet(world, spoilt, tmp_path):
     assert b"--overwrite" in refused.stderr
     run("predict", world / "model.onnx", world / "photos", dest, "--overwrite")
     assert pq.read_table(dest).num_rows == 40
+    for nothing in (world / "nowhere", world / "model.onnx.d"):
+        (world / "model.onnx.d").mkdir(exist_ok=True)
+        run("predict", world / "model.onnx", nothing, "-o", dest, "--overwrite", code=1)
+        assert pq.read_table(dest).num_rows == 40 and (dest / "_SUCCESS").exists(), "no answer took its place"
 
 
 def test_a_table_on_a_terminal_of_80_columns(world, spoilt):

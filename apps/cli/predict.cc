@@ -208,14 +208,16 @@ int run_predict(Flags& flags, const Context& context) {
   const bool as_table = !flags.as_json && isatty(STDOUT_FILENO) != 0;
   const bool progress = flags.out || !as_table;
   ProgressDisplay display("predict", context.quiet || !progress || isatty(STDERR_FILENO) == 0);
+  const Predictor* model = nullptr;
   const auto heading = [&](const Predictor& predictor) {
-    if (flags.out) {
-      writer.emplace(*flags.out, predictor, flags.top, flags.overwrite);
-    } else {
+    model = &predictor;
+    if (!flags.out) {
       as_table ? table.heading(predictor) : lines.heading(predictor);
     }
   };
   const auto sink = [&](const PredictedPhoto& photo) {
+    // Not before there is an answer: sources that are not there must not cost what stands at DEST.
+    if (flags.out && !writer) writer.emplace(*flags.out, *model, flags.top, flags.overwrite);
     if (writer) {
       writer->add(photo);
     } else {

@@ -146,8 +146,11 @@ std::string write_report(const ReportOptions& options, const Hooks& hooks, std::
   const Store place = Store::open(options.dest);
   add_cost(place, options.prices, data);
   const std::string html = render_report(data);
-  place.write("report.html", html);
-  return place.uri() + "/report.html";
+  // Within a dataset every file that is not hidden is taken for a part of it.
+  const bool results = open_dataset(place.at("features")) || open_dataset(place.at("reduced"));
+  const std::string name = results ? "report.html" : "_report.html";
+  place.write(name, html);
+  return place.uri() + "/" + name;
 }
 
 }  // namespace pomona

@@ -20,8 +20,8 @@ struct ReportOptions {
 };
 
 // Writes DEST/report.html from what the results folder holds, with clusters found by k-means on the
-// components and, by `prices`, what the run cost and a million photos would. Its path. Throws Error as
-// collect_report() does, and kIo.
+// components and, by `prices`, what the run cost and a million photos would; _report.html where DEST is a
+// dataset itself. Its path. Throws Error as collect_report() does, and kIo.
 std::string write_report(const ReportOptions& options, const Hooks& hooks, std::stop_token stop = {});
 
 }  // namespace pomona

@@ -96,13 +96,13 @@ void remove_parts(const Store& dest, const std::set<std::string>& keep) {
   if (empty) dest.remove_folder(kRejects);
 }
 
-// Files beside the parts that are made again whenever the parts are, and what a killed write of a file of
+// Files beside the parts that are about them, so that they go with them, and what a killed write of a file of
 // ours left of it.
 bool is_side_file(std::string_view name) {
-  if (name == "_moments.bin" || name == "_pca.bin") return true;
+  if (name == "_moments.bin" || name == "_pca.bin" || name == "_report.html") return true;
   if (!name.ends_with(".tmp")) return false;
-  for (const std::string_view own :
-       {kRunRecord, kSuccess, std::string_view("_moments.bin"), std::string_view("_pca.bin")}) {
+  for (const std::string_view own : {kRunRecord, kSuccess, std::string_view("_moments.bin"),
+                                     std::string_view("_pca.bin"), std::string_view("_report.html")}) {
     if (name.starts_with(own) && name.substr(own.size()).starts_with('.')) return true;
   }
   return false;
