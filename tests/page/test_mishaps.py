@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The page when something is not as usual: another language halfway, a wrong code, a host with ways of its own."""
+import re
+import shutil
+
 import pytest
 
 from page_support import Page, StaticServer, Visitor
@@ -46,6 +49,19 @@ def test_a_label_that_no_server_takes_is_not_blamed_on_the_photo(visit, photos):
     visitor.click(".ask button[type=submit]")
     visitor.wait("document.querySelector('#form-error').textContent")
     assert visitor.text("#form-error").startswith("That is too long") and visitor.focused() == "own-label"
+    colours = visitor.run("['#form-error', '#own-hint'].map(one => getComputedStyle(document.querySelector(one)).color)")
+    assert colours[0] != colours[1], "an error looks like one"
+
+
+def test_an_answer_without_facts_fills_the_page(browser, start_server, model, photos, tmp_path):
+    (tmp_path / "none.json").write_text('{"classes": {}}')
+    server = start_server([model, "--catalogue", tmp_path / "none.json", "--contributions", tmp_path / "given"])
+    visitor = Visitor(browser, server.url, desk=True)
+    visitor.choose(photos["sure"])
+    left, right = visitor.run("['.said', '.side > .plain'].map(one => document.querySelector(one).getBoundingClientRect().left)")
+    assert abs(left - right) < 2 and visitor.fits()
+    visitor.close()
+    server.close()
 
 
 class OtherHost(StaticServer):
@@ -85,6 +101,26 @@ def test_a_host_that_redirects_the_page_to_its_folder(browser, site, photos):
     assert visitor.text("#answer-name") == "Banana"
     visitor.close()
     host.close()
+
+
+def test_two_pages_on_one_host_leave_each_other_alone(browser, site, tmp_path):
+    for name in ("one", "two"):
+        shutil.copytree(site, tmp_path / name)
+        for packed in ("sw.js.br", "sw.js.gz"):
+            (tmp_path / name / packed).unlink(missing_ok=True)
+    script = tmp_path / "two" / "sw.js"
+    script.write_text(re.sub(r"[0-9a-f]{16}", "0" * 16, script.read_text()))  # made by another version
+    host = StaticServer(tmp_path)
+    for name in ("one", "two"):
+        visitor = Visitor(browser, f"{host.url}{name}/")
+        visitor.wait("navigator.serviceWorker.controller")
+        visitor.wait("caches.keys().then(names => names.length >= %d)" % (2 if name == "one" else 3))
+        visitor.close()
+    host.close()  # the server is gone for good
+    for name in ("one", "two"):
+        visitor = Visitor(browser, f"{host.url}{name}/")
+        assert "never leave this device" in visitor.text("main")
+        visitor.close()
 
 
 def test_a_host_without_config_says_something(browser, site):

@@ -260,7 +260,9 @@ class Page {
       ? askView(this.catalogue, this.classifier, labels, this.config.retention_days, this.photo, answer,
         sure === "unsure" || sure === "unknown", () => this.frame()) : "";
     const facts = sure === "unknown" || sure === "unsure" ? null : factsView(this.catalogue, target.label);
-    main.className = "told";
+    // Nothing that would fill a second column: no facts, no question, no similar photos.
+    const lone = !facts && sure !== "unsure" && sure !== "unknown" && (this.edge !== null || !this.config.similar);
+    main.className = lone ? "told lone" : "told";
     main.replaceChildren(
       h("h1", { class: "unseen" }, t().answer),
       h("div", { class: "said" }, this.figure(), answerView(this.catalogue, answer), this.pickers(),
