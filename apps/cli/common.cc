@@ -162,7 +162,8 @@ int exit_for_rejects(const FeaturizeResult& result, double max_reject_rate, cons
 }
 
 void print_featurized(const FeaturizeResult& result, const std::string& dest) {
-  const double rate = result.seconds > 0 ? static_cast<double>(result.computed + result.identical) / result.seconds : 0;
+  const double rate =
+      result.seconds > 0 ? static_cast<double>(result.computed + result.identical) / result.seconds : 0;
   fmt::print("features  {} rows x {} in {}", human_count(result.written),
              human_count(static_cast<std::uint64_t>(result.schema.d)), human_seconds(result.seconds));
   if (result.reused > 0) fmt::print(", {} taken from before", human_count(result.reused));

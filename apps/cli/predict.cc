@@ -277,7 +277,8 @@ void add_predict(CLI::App& app, Action& action) {
   verb->add_option("--threads", flags->threads, "Worker threads")
       ->check(CLI::Range(1, 4096))
       ->group("Output");
-  verb->add_option("--precision", flags->precision, "auto (as in training, where this CPU can) | f32 | bf16 | int8")
+  verb->add_option("--precision", flags->precision,
+                   "auto (as in training, where this CPU can) | f32 | bf16 | int8")
       ->capture_default_str()
       ->group("Network");
   verb->add_flag("--strict", flags->strict, "Refuse another precision than that of training")

@@ -84,6 +84,7 @@ int run_serve(Flags& flags, const Context& context) {
   options.patience = from_seconds(flags.patience_seconds);
   options.purge_every = from_seconds(flags.purge_seconds);
   options.retention = std::chrono::hours(24 * flags.retention_days);
+  if (options.http.address == "localhost") options.http.address = "127.0.0.1";
   options.http.proxies = server::TrustedProxies::parse(flags.trusted_proxies);
   // Behind a proxy others ask though the address is this machine's own.
   const bool own_only = is_loopback(options.http.address) && options.http.proxies.empty();

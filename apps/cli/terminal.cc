@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 
 #include "pomona/base/text.h"
@@ -40,7 +41,7 @@ std::string progress_line(const std::string& title, const Progress& progress, st
   if (progress.total && *progress.total > 0) {
     const double share = std::min(1.0, static_cast<double>(done) / static_cast<double>(*progress.total));
     if (bar) {
-      const auto full = static_cast<std::size_t>(share * kBarCells + 0.5);
+      const auto full = static_cast<std::size_t>(std::lround(share * kBarCells));
       for (std::size_t i = 0; i < kBarCells; ++i) line += i < full ? "█" : "░";
       line += " ";
     }

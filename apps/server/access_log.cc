@@ -19,7 +19,7 @@ constexpr std::size_t kLongestPath = 200;
 constexpr std::string_view kCodes = "/contributions/";  // deletion codes stand after it
 
 std::string without_host(const std::string& address) {
-  const std::string key = RateLimit::key(address);
+  std::string key = RateLimit::key(address);
   if (key != address) return key;
   const std::size_t dot = address.rfind('.');
   return dot == std::string::npos ? address : address.substr(0, dot) + ".0/24";

@@ -561,7 +561,7 @@ struct HttpServer::Impl {
     accepting = true;
     acceptor.async_accept(net::make_strand(io), [this](error_code error, tcp::socket socket) {
       accepting = false;
-      if (!error && shared.stopping) take(std::move(socket));
+      if (!error) take(std::move(socket));
       if (closing) close();
       if (shared.stopping || error == net::error::operation_aborted) return;
       if (error) {
@@ -573,7 +573,6 @@ struct HttpServer::Impl {
         });
         return;
       }
-      take(std::move(socket));
       accept();
     });
   }

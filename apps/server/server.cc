@@ -343,8 +343,8 @@ class Server final : public Site {
 
   // New models come to work before the old ones go, so that no request waits or fails.
   void use(std::shared_ptr<const ModelSet> fresh) {
-    auto both = std::make_shared<ModelSet>(*models_.all());
-    const auto old = *both;
+    const ModelSet old = *models_.all();
+    auto both = std::make_shared<ModelSet>(old);
     both->insert(both->begin(), fresh->begin(), fresh->end());
     engine_->prepare(both);
     models_.use(fresh);

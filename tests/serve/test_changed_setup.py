@@ -30,3 +30,9 @@ def test_an_origin_with_a_slash_is_that_origin(serve):
     server = serve("--cors", "https://Fruit.example/")
     headers = server.ask("/v1/models", headers={"Origin": "https://fruit.example"})[1]
     assert headers["Access-Control-Allow-Origin"] == "https://fruit.example"
+
+
+def test_localhost_is_this_machine_and_nobody_is_warned(serve):
+    server = serve("--host", "localhost")
+    assert server.json("/v1/models")["models"]
+    assert "other machines" not in server.said()

@@ -7,7 +7,7 @@
 namespace pomona {
 
 std::string system_reason(int error) {
-  const std::string reason = std::strerror(error);
+  std::string reason = std::strerror(error);
   switch (error) {
     case ENOSPC:
     case EDQUOT:

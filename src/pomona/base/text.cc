@@ -2,6 +2,7 @@
 #include "pomona/base/text.h"
 
 #include <array>
+#include <cmath>
 #include <cstdio>
 
 #include "pomona/base/escape.h"
@@ -76,9 +77,9 @@ std::string human_bytes(std::uint64_t bytes) {
 
 std::string human_seconds(double seconds) {
   if (seconds < 60) return print("%.1f s", seconds);
-  const auto whole = static_cast<long>(seconds + 0.5);
+  const auto whole = std::lround(seconds);
   if (whole < 3600) return print("%ld min %02ld s", whole / 60, whole % 60);
-  if (whole < 48 * 3600) return print("%ld h %02ld min", whole / 3600, whole / 60 % 60);
+  if (whole < 48L * 3600) return print("%ld h %02ld min", whole / 3600, whole / 60 % 60);
   return print("%.1f days", seconds / 86400);
 }
 

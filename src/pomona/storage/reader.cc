@@ -29,8 +29,7 @@ std::unexpected<Rejection> reject_errno(int error, bool directory) {
     case ENOENT:
     case ENOTDIR:
       return reject(Stage::kRead,
-                    "the file is gone: it was there when the folder was listed, or the list names it "
-                    "wrongly");
+                    "there is no such file: it is gone since the folder was listed, or its name is wrong");
     case EACCES:
     case EPERM:
       return reject(Stage::kRead, directory
@@ -121,9 +120,9 @@ Outcome<void> read_remote(const Entry& entry, const Store& store, const std::str
   const auto refuse = [&](const arrow::Status& status) -> Outcome<void> {
     switch (error_code(status)) {
       case ErrorCode::kNotFound:
-        return reject(Stage::kRead,
-                      "the object is gone: it was there when the folder was listed, or the list names "
-                      "it wrongly");
+        return reject(
+            Stage::kRead,
+            "there is no such object: it is gone since the folder was listed, or its name is wrong");
       case ErrorCode::kPermission:
         if (is_account_refused(status)) break;
         return reject(Stage::kRead, "no permission to read this object");
@@ -156,8 +155,9 @@ Outcome<void> read_remote(const Entry& entry, const Store& store, const std::str
   if (!file.ok()) return refuse(file.status());
   const auto got = (*file)->ReadAt(0, wanted, bytes.data());
   if (!got.ok()) return refuse(got.status());
-  // Bytes behind the marks are more of the object, or of a refusal that was longer than the object and came before
-  // another try. A last byte that looks like a mark was not written, or is the photo's: one in 256 ends so.
+  // Bytes behind the marks are more of the object, or of a refusal that was longer than the object and came
+  // before another try. A last byte that looks like a mark was not written, or is the photo's: one in 256
+  // ends so.
   const bool longer =
       std::any_of(bytes.begin() + size, bytes.end(), [](std::byte byte) { return byte != kMark; });
   bool changed = *got < size;
