@@ -53,12 +53,18 @@ def test_classify_as_predict_does_and_under_32_connections(server, photos, expec
             check(json.loads(answer.read())["photos"][0], expected[str(path)])
         line.close()
 
-    with concurrent.futures.ThreadPoolExecutor(32) as pool:
-        list(pool.map(many, range(32)))
-    text = server.ask("/metrics")[2].decode()
-    batches = {line.split('le="')[1].split('"')[0]: int(line.split()[-1]) for line in text.splitlines()
-               if line.startswith("pomona_batch_photos_bucket")}
-    assert batches["+Inf"] > batches["2"], "photos of several requests ran together"
+    def several_ran_together():
+        text = server.ask("/metrics")[2].decode()
+        batches = {line.split('le="')[1].split('"')[0]: int(line.split()[-1]) for line in text.splitlines()
+                   if line.startswith("pomona_batch_photos_bucket")}
+        return batches["+Inf"] > batches["2"]
+
+    for _ in range(5):  # once is enough, but for machines so busy that requests hardly meet
+        with concurrent.futures.ThreadPoolExecutor(32) as pool:
+            list(pool.map(many, range(32)))
+        if several_ran_together():
+            break
+    assert several_ran_together(), "photos of several requests ran together"
 
 
 def test_features_are_those_of_the_command_to_the_bit(server, photos, vectors):
