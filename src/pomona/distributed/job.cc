@@ -25,7 +25,7 @@ void get(const json& from, const char* key, std::optional<T>& value) {
   if (from.contains(key)) value = from.at(key).get<T>();
 }
 
-const std::string& utf8(const std::string& place) {
+std::string utf8(const std::string& place) {
   if (is_utf8(place)) return place;
   throw Error(ErrorCode::kUsage, escape_path(place) +
                                      " is not UTF-8. Photos below it may have any name, but a place given to "

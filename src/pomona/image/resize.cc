@@ -67,7 +67,7 @@ Taps make_taps(const Axis& axis) {
   const double filter_scale = std::max(scale, 1.0);
   const double support = (axis.kernel == Kernel::kBicubic ? 2.0 : 1.0) * filter_scale;
   const double inverse = 1.0 / filter_scale;
-  const auto padded = static_cast<std::size_t>((axis.out + 3) / 4 * 4);
+  const auto padded = (static_cast<std::size_t>(axis.out) + 3) / 4 * 4;
   std::vector<int> first(padded);
   std::vector<int> count(padded);
   int most = 1;
