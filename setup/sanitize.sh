@@ -10,6 +10,7 @@ reports="$build/reports"
 supp=$PWD/tests/fuzz
 rm -rf "$reports"
 mkdir -p "$reports"
+chmod 1777 "$reports"  # some tests run the command as another user
 
 # Suppressions are for libraries that are not ours; each says why.
 common="log_path=$reports/found external_symbolizer_path=/usr/bin/llvm-symbolizer-19"
