@@ -67,8 +67,8 @@ std::optional<std::string> require_same(const Fingerprint& a, std::string_view o
                                           "\nMake one of them again with the options of the other.");
   }
   if (a.precision == b.precision) return std::nullopt;
-  const std::string sentence = first + " was computed in " + a.precision + ", " + second + " in " +
-                               b.precision + ": vectors differ slightly (cosine about 0.98 to 0.999)";
+  std::string sentence = first + " was computed in " + a.precision + ", " + second + " in " + b.precision +
+                         ": vectors differ slightly (cosine about 0.98 to 0.999)";
   if (strict) throw Error(ErrorCode::kMismatch, sentence + "; give --precision so that they agree");
   return sentence;
 }

@@ -157,7 +157,7 @@ Dense dense_layer(const NodePtr& node, const std::unordered_set<const ov::Node*>
     const Value weights = node->input_value(left ? 1 : 0);
     data = node->input_value(left ? 0 : 1);
     if (weights.get_partial_shape().is_dynamic()) return Dense::kNo;
-    const ov::Shape shape = weights.get_shape();
+    const ov::Shape& shape = weights.get_shape();
     for (std::size_t i = 0; i + 2 < shape.size(); ++i) {
       if (shape[i] != 1) return Dense::kNo;
     }
@@ -353,7 +353,7 @@ struct Pooled {
 
 Pooled pool_to_vector(const Value& cut, Pool asked, const Input& input) {
   const Value map = unflattened(cut);
-  const ov::Shape shape = map.get_shape();
+  const ov::Shape& shape = map.get_shape();
   const bool flattened = map != cut;
   Value value = map;
   Pool pool = Pool::kNone;
@@ -497,7 +497,7 @@ void refuse_huge(const ov::Model& model) {
 int batch_for(int width, int height) {
   // Measured with MobileNetV2 and EfficientNet-Lite0 at 128 and 224: what a larger batch saves in calls it
   // loses above about four photos of 224 x 224, when the layers' maps no longer stay in a core's cache.
-  constexpr std::uint64_t kPixels = 4 * 224 * 224;
+  constexpr std::uint64_t kPixels = 4UL * 224 * 224;
   constexpr std::uint64_t kMost = 8;
   const std::uint64_t photo = static_cast<std::uint64_t>(width) * static_cast<std::uint64_t>(height);
   return static_cast<int>(std::bit_floor(std::clamp<std::uint64_t>(kPixels / photo, 1, kMost)));
