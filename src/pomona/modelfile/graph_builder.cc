@@ -49,7 +49,7 @@ GraphBuilder::GraphBuilder(onnx::ModelProto& model) : model_(model) {
 }
 
 void GraphBuilder::floats(const std::string& name, std::span<const float> values,
-                          std::vector<std::int64_t> shape) {
+                          const std::vector<std::int64_t>& shape) {
   auto& tensor = *model_.mutable_graph()->add_initializer();
   tensor.set_name(name);
   tensor.set_data_type(onnx::TensorProto::FLOAT);
@@ -167,7 +167,7 @@ void GraphBuilder::forest(const std::string& input, const ForestHead& head, int 
   attribute(added, "post_transform", onnx::AttributeProto::STRING).set_s("NONE");
 }
 
-void GraphBuilder::output(const std::string& name, bool integer, std::vector<std::int64_t> shape) {
+void GraphBuilder::output(const std::string& name, bool integer, const std::vector<std::int64_t>& shape) {
   auto& value = *model_.mutable_graph()->add_output();
   value.set_name(name);
   auto& type = *value.mutable_type()->mutable_tensor_type();

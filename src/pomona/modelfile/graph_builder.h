@@ -21,7 +21,7 @@ class GraphBuilder {
   // `model` must outlive the builder. Throws Error{kUnavailable} where its opset is older than 7.
   explicit GraphBuilder(onnx::ModelProto& model);
 
-  void floats(const std::string& name, std::span<const float> values, std::vector<std::int64_t> shape);
+  void floats(const std::string& name, std::span<const float> values, const std::vector<std::int64_t>& shape);
   void integers(const std::string& name, std::vector<std::int64_t> values);
 
   // One node; returns its output's name.
@@ -38,7 +38,7 @@ class GraphBuilder {
               const std::string& scores);
 
   // Declares an output of the graph; sides < 0 stand for the batch.
-  void output(const std::string& name, bool integer, std::vector<std::int64_t> shape);
+  void output(const std::string& name, bool integer, const std::vector<std::int64_t>& shape);
 
  private:
   onnx::ModelProto& model_;

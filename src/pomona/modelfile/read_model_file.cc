@@ -36,7 +36,7 @@ json metadata(const onnx::ModelProto& proto, const char* key, json::value_t type
 
 // A field of a JSON object, of the type asked for.
 template <typename T>
-T field(const json& object, const char* name, T most = T{}) {
+T field(const json& object, const char* name, const T& most = T{}) {
   const auto found = object.is_object() ? object.find(name) : object.end();
   const bool there = object.is_object() && found != object.end();
   if constexpr (std::is_same_v<T, std::string>) {

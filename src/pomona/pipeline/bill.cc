@@ -51,7 +51,7 @@ nlohmann::json bill_for(const Workload& work, const nlohmann::json& prices) {
                          {"requests", work.photos / 1000 * price(prices, "requests_per_1000", "get") +
                                           work.photos / 1e6 * price(prices, "requests_per_1000", "list") +
                                           2 * parts / 1000 * price(prices, "requests_per_1000", "put")}};
-  if (bill["currency"] == "") bill["currency"] = "USD";
+  if (bill.value("currency", "").empty()) bill["currency"] = "USD";
   nlohmann::json storage = nlohmann::json::object();
   if (const auto classes = prices.find("storage_gb_month"); classes != prices.end() && classes->is_object()) {
     for (const auto& [name, cost] : classes->items()) {

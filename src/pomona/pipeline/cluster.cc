@@ -35,7 +35,7 @@ struct Rows {
 
 // The components of a results folder, or the dataset itself.
 Store find_rows(const std::string& uri) {
-  const Store place = Store::open(uri);
+  Store place = Store::open(uri);
   for (const char* below : {"reduced", "features"}) {
     if (dataset_state(place) == DatasetState::kFinished) break;
     if (dataset_state(place.at(below)) == DatasetState::kFinished) return place.at(below);
