@@ -86,6 +86,12 @@ void bind_distributed(nb::module_& module) {
       return notes;
     });
   });
+  m.def("drop_older_reduced", [](const std::string& dest) {
+    return answer([&] {
+      drop_older_reduced(dest);
+      return true;
+    });
+  });
   m.def("merge_moments",
         [](const std::string& place, const std::string& run_id, const std::vector<std::string>& files) {
           return answer([&] { return distributed::merge_moments(place, run_id, files); });

@@ -119,6 +119,45 @@ def test_an_unfinished_local_run_goes_on_in_spark_and_back(pomona, local4, netwo
     assert_same_dataset(tmp_path / "data", tmp_path / "expected")
 
 
+def test_photos_that_come_before_those_of_a_broken_off_run(pomona, local4, network, tmp_path):
+    """No part takes the name of one that a driver left, who may be slow, not dead, and would put its own there."""
+    photos = make_photos(tmp_path / "photos", 60, classes=("pear",))
+    data = tmp_path / "data"
+    words = ["featurize", photos, data, *small(network), "--rows-per-file", "16"]
+    pomona(*words)
+    # What a run leaves that is killed after its last part, before its end.
+    run = record(data)
+    left = data / "_temporary" / run["run_id"]
+    left.mkdir(parents=True)
+    (left / "run.json").write_text(json.dumps(run["header"] | {"format_version": run["format_version"]}))
+    for part in run["parts"]:
+        (left / f"part-{part['index']:05d}.json").write_text(json.dumps(part))
+    for name in ("_run.json", "_SUCCESS", "_moments.bin"):
+        (data / name).unlink(missing_ok=True)
+    earlier = parts(data)
+    make_photos(photos, 40, first=1000, classes=("apple",))
+    pomona(*words, "--resume", *on_spark(local4), env=environment(local4))
+    assert record(data)["counts"]["reused"] == 60
+    assert not set(parts(data)) & set(earlier)
+    words[2] = tmp_path / "expected"
+    pomona(*words)
+    assert_same_dataset(data, tmp_path / "expected")
+
+
+def test_features_alone_leave_no_older_components_and_a_table_without_these_photos_is_told_of(pomona, local4, network,
+                                                                                              tmp_path):
+    photos = make_photos(tmp_path / "photos", 60)
+    dest = tmp_path / "results"
+    pomona("run", photos, dest, *words_for(network, "--no-model"))
+    assert (dest / "reduced" / "_SUCCESS").exists()
+    (tmp_path / "labels.csv").write_text("file,fruit\nnone.jpg,apple\n")
+    done = pomona("run", photos, dest, *small(network), "--features-only", "--overwrite", "--labels", tmp_path / "labels.csv",
+                  *on_spark(local4), env=environment(local4))
+    assert record(dest / "features")["engine"]["name"] == "spark"
+    assert not (dest / "reduced").exists()
+    assert b"no photo has a label of" in done.stderr and b"such as " + os.fsencode(photos) in done.stderr
+
+
 def test_a_killed_driver_leaves_what_a_resume_takes_over(pomona, local4, network, tmp_path):
     photos = make_photos(tmp_path / "photos", 900)
     flags = [*small(network), "--rows-per-file", "16"]

@@ -223,8 +223,9 @@ class Engine:
         counters = tuple(self.context.accumulator(0) for _ in range(3))
         self.samples = [(time.time(), 0)]
         results = self._map(f"featurize {photos:,} photos", "featurize",
-                            [{"run_id": run_id, "schema": begun["schema"], "fingerprint": facts["fingerprint"],
-                              "known": begun["known"] > 0, "part": part} for part in parts], counters)
+                            [{"run_id": run_id, "file_id": begun["file_id"], "schema": begun["schema"],
+                              "fingerprint": facts["fingerprint"], "known": begun["known"] > 0, "part": part}
+                             for part in parts], counters)
         self._publish(place, run_id, results)
         unfit = None
         if self.job["fit"] and results[0]["moments"]:
@@ -247,7 +248,10 @@ class Engine:
         self.result["counters"] = dict(zip(("photos", "rejected", "bytes"), (counter.value for counter in counters)))
         changed = finished.pop("changed") or options["overwrite"]
         if self.job["kind"] == "run":
-            self.result["notes"] += json.loads(distributed.drop_older_model(place.rpartition("/")[0], changed))
+            results_place = self.job["results"]
+            self.result["notes"] += json.loads(distributed.drop_older_model(results_place, changed))
+            if changed and ("reduce" not in self.job or not finished["written"]):
+                distributed.drop_older_reduced(results_place)
         if unfit:
             raise unfit
 
@@ -271,7 +275,7 @@ class Engine:
         stages = {}
         begun = json.loads(distributed.begin_reduced(self.text))
         run_id = begun["run_id"]
-        output = f"{options['dest']}/_temporary/{run_id}/fitted.bin"
+        output = begun["fitted"]
         if "pca" not in options:
             if not begun["moments"]:
                 self._fit(options["dest"], run_id, [], begun["record"], output)

@@ -96,6 +96,10 @@ TEST(Job, ComesBackFromItsJson) {
   const nlohmann::json json = to_json(job_of(options));
   EXPECT_EQ(to_json(job_from_json(json)), json);
   EXPECT_EQ(json["reduce"]["save_pca"], "/results/pca/pca.bin");
+  EXPECT_EQ(json["results"], "/results");
+  options.dest = "s3://bucket/results?region=x";
+  EXPECT_EQ(job_of(options).results, options.dest);
+  EXPECT_EQ(job_of(options).features, "s3://bucket/results/features?region=x");
   EXPECT_THROW(job_from_json({{"kind", "run"}}), Error);
 }
 

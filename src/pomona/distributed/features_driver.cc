@@ -21,11 +21,16 @@ using nlohmann::json;
 // Parts that tasks finished and nobody published: their driver died.
 std::uint64_t adopt(const Store& dest, ResumePlan& plan) {
   const std::string folder = "_temporary/" + plan.run_id + "/done";
-  std::set<std::uint64_t> there;
+  std::set<std::uint64_t> there;  // what the run that goes on has published
+  std::set<std::string> older;
+  if (plan.old_run.is_object()) {
+    for (const json& part : plan.old_run.value("parts", json::array())) {
+      older.insert(part.value("file", ""));
+      older.insert(part.value("rejects_file", ""));
+    }
+  }
   for (const PartRecord& part : plan.parts) {
-    if (part.file.find(plan.run_id) != std::string::npos ||
-        part.rejects_file.find(plan.run_id) != std::string::npos)
-      there.insert(part.index);
+    if (!older.contains(part.file) || !older.contains(part.rejects_file)) there.insert(part.index);
   }
   std::uint64_t adopted = 0;
   for (const std::string& name : dest.list(folder)) {
@@ -71,11 +76,8 @@ json begin_features(const Job& job, const json& facts) {
   json known = json::array();
   for (const PartRecord& part : plan.parts) known.push_back(to_json(part));
   if (!known.empty()) dest.write("_temporary/" + plan.run_id + "/plan.json", known.dump());
-  return {{"run_id", plan.run_id},
-          {"header", header},
-          {"schema", to_json(schema)},
-          {"known", plan.parts.size()},
-          {"adopted", adopted}};
+  return {{"run_id", plan.run_id},     {"file_id", plan.file_id},    {"header", header},
+          {"schema", to_json(schema)}, {"known", plan.parts.size()}, {"adopted", adopted}};
 }
 
 void publish(const std::string& place, const std::string& run_id, const json& staged) {
@@ -90,6 +92,8 @@ json finish_features(const Job& job, const json& what) {
   FeaturizeResult result;
   std::vector<PartRecord> parts;
   bool late_split = false;
+  bool labelled = false;
+  std::string first_path;
   double first_vector = -1;
   for (const json& one : what.at("results")) {
     const PartRecord part = part_from_json(one.at("record"));
@@ -106,6 +110,8 @@ json finish_features(const Job& job, const json& what) {
     }
     for (const auto& [stage, seconds] : one.at("stages").items())
       result.stages[stage] += seconds.get<double>();
+    labelled = labelled || one.at("labelled").get<bool>();
+    if (part.index == 0) one.at("first_path").get_to(first_path);
     late_split = late_split || one.at("late_split").get<bool>();
     const double began = one.value("began", -1.0);
     const double vector = one.value("first_vector", -1.0);
@@ -144,6 +150,11 @@ json finish_features(const Job& job, const json& what) {
         "folders named like a split (Training, Validation, Test) came too late in the listing, or only now, "
         "for " +
         dest.uri() + " to have a split column. List them first (name them as SOURCEs), or use --overwrite.");
+  }
+  const std::string& labels = job.featurize.labels;
+  if (labels != "none" && labels != "folder" && !labelled) {
+    warnings.push_back("no photo has a label of " + labels +
+                       ": its key column must hold paths or file names such as " + first_path);
   }
   return {{"listed", result.listed},       {"written", result.written},
           {"rejected", result.rejected},   {"computed", result.computed},

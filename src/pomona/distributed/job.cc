@@ -195,6 +195,7 @@ Job job_of(const RunOptions& options) {
   featurize.dest = uri_below(dest, "features");
   Job job = job_of(featurize);
   job.kind = "run";
+  job.results = dest;
   if (options.features_only) return job;
   job.fit = !options.saved_pca;
   job.featurize.moments = job.fit;
@@ -220,6 +221,7 @@ Job job_of(const ReduceOptions& options) {
 
 json to_json(const Job& job) {
   json out = {{"kind", job.kind}, {"features", utf8(job.features)}, {"fit", job.fit}};
+  if (!job.results.empty()) out["results"] = utf8(job.results);
   if (job.kind != "reduce") out["featurize"] = featurize_json(job.featurize);
   if (job.reduce) out["reduce"] = reduce_json(*job.reduce);
   if (job.conclude) {
@@ -236,6 +238,7 @@ Job job_from_json(const json& in) {
     in.at("kind").get_to(job.kind);
     in.at("features").get_to(job.features);
     in.at("fit").get_to(job.fit);
+    job.results = in.value("results", "");
     if (in.contains("featurize")) job.featurize = featurize_from(in["featurize"]);
     if (in.contains("reduce")) job.reduce = reduce_from(in["reduce"]);
     if (in.contains("conclude")) {

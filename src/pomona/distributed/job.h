@@ -18,6 +18,7 @@ namespace pomona::distributed {
 struct Job {
   std::string kind;                     // run | featurize | reduce
   std::string features;                 // place of the features dataset
+  std::string results;                  // run: the folder that all its results are in
   FeaturizeOptions featurize;           // of run and featurize; its dest is `features`
   std::optional<ReduceOptions> reduce;  // of run and reduce
   bool fit = false;                     // run: a PCA is fitted in the same pass as the photos

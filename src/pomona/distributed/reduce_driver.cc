@@ -9,6 +9,7 @@
 #include "pomona/pipeline/resume_plan.h"
 #include "pomona/storage/dataset.h"
 #include "pomona/storage/hold_place.h"
+#include "pomona/storage/uri_paths.h"
 
 namespace pomona::distributed {
 
@@ -33,6 +34,7 @@ json begin_reduced(const Job& job) {
           {"rows", features.rows()},
           {"d", features.schema().d},
           {"record", pca_record(features, source.uri())},
+          {"fitted", uri_below(options.dest, "_temporary/" + plan.run_id + "/fitted.bin")},
           {"moments", features.schema().d <= widest_moments()}};
 }
 

@@ -171,14 +171,20 @@ json Worker::featurize(const json& task) {
   ListingDigest told;  // of the labels and splits that the dataset has columns for
   const RowDescriber& describer = w.describer();
   bool remote = false;
+  bool labelled = false;   // some photo has a label
+  std::string first_path;  // as rows have it
   for (const json& segment : part.at("segments")) {
     const auto source = w.source(segment.at("source").get<int>());
     read_listing_chunk(dest, segment.at("chunk").get<std::string>(),
                        segment.at("offset").get<std::uint64_t>(), segment.at("count").get<std::uint64_t>(),
                        [&](Entry&& entry) {
                          digest.add(entry);
-                         if (layout.schema.labels || layout.schema.splits)
-                           told.add(describer.describe(entry), layout.schema);
+                         if (layout.schema.labels || layout.schema.splits) {
+                           const RowInfo row = describer.describe(entry);
+                           labelled = labelled || row.label.has_value();
+                           if (entries.empty()) first_path = row.path;
+                           told.add(row, layout.schema);
+                         }
                          entry.store = source;
                          remote = remote || is_remote_uri(entry.path);
                          entries.push_back(std::move(entry));
@@ -205,6 +211,8 @@ json Worker::featurize(const json& task) {
               {"identical", 0},
               {"reused", kept->rows},
               {"reasons", reasons},
+              {"labelled", labelled},
+              {"first_path", first_path},
               {"stages", json::object()},
               {"late_split", false}};
     }
@@ -223,7 +231,8 @@ json Worker::featurize(const json& task) {
     stop.request_stop();
   };
   std::atomic<bool> late_split = false;
-  PartSequence parts(dest.at(staged), layout.schema, run_id, layout.blocks_per_part(), fail, true);
+  PartSequence parts(dest.at(staged), layout.schema, run_id, layout.blocks_per_part(), fail, true,
+                     task.at("file_id").get<std::string>());
   parts.describe(index, {{"first", first},
                          {"count", part.at("count")},
                          {"whole", part.at("whole")},
@@ -276,6 +285,8 @@ json Worker::featurize(const json& task) {
               {"reused", workers.counts().reused.load()},
               {"first_vector", workers.counts().first_vector.load()},
               {"reasons", workers.reasons()},
+              {"labelled", labelled},
+              {"first_path", first_path},
               {"stages", stages},
               {"late_split", late_split.load()}};
   // For a driver that comes after this one's death.

@@ -83,20 +83,6 @@ void train_and_judge(const RunOptions& options, const std::optional<Network>& ne
   dest.write("evaluation.json", judged.dump(2) + "\n");
 }
 
-// Components of other features, where none are made of these.
-void drop_older_reduced(const Store& dest) {
-  const Store reduced = dest.at("reduced");
-  const DatasetState state = dataset_state(reduced);
-  if (state != DatasetState::kFinished && state != DatasetState::kUnfinished) return;
-  // The table goes first: without the dataset nobody would know it as its.
-  if (dest.exists("reduced.csv")) {
-    const auto begin = dest.open_file("reduced.csv")->ReadAt(0, 5);
-    if (begin.ok() && (*begin)->ToString() == "path,") dest.remove("reduced.csv");
-  }
-  remove_dataset(reduced);
-  if (reduced.list("").empty()) dest.remove_folder("reduced");
-}
-
 }  // namespace
 
 ReduceOptions reduce_options(const RunOptions& options, const std::string& dest) {
@@ -135,6 +121,20 @@ void drop_older_model(const std::string& place, bool changed, const Hooks& hooks
   drop("evaluation.json", "\"confusion\"");
 }
 
+void drop_older_reduced(const std::string& place) {
+  const Store dest = Store::open(place);
+  const Store reduced = dest.at("reduced");
+  const DatasetState state = dataset_state(reduced);
+  if (state != DatasetState::kFinished && state != DatasetState::kUnfinished) return;
+  // The table goes first: without the dataset nobody would know it as its.
+  if (dest.exists("reduced.csv")) {
+    const auto begin = dest.open_file("reduced.csv")->ReadAt(0, 5);
+    if (begin.ok() && (*begin)->ToString() == "path,") dest.remove("reduced.csv");
+  }
+  remove_dataset(reduced);
+  if (reduced.list("").empty()) dest.remove_folder("reduced");
+}
+
 void conclude(const RunOptions& options, const std::optional<Network>& network, RunResult& result,
               const Hooks& hooks, std::stop_token stop) {
   if (options.train) train_and_judge(options, network, result, hooks, stop);
@@ -156,7 +156,7 @@ RunResult run(const RunOptions& options, const Hooks& hooks, std::stop_token sto
   const bool changed = featurize_options.overwrite || result.features.changed;
   drop_older_model(options.dest, changed, hooks);
   if (options.features_only || result.features.written == 0) {
-    if (changed) drop_older_reduced(Store::open(options.dest));
+    if (changed) drop_older_reduced(options.dest);
     return result;
   }
 
