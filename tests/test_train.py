@@ -226,3 +226,48 @@ def test_photos_that_cannot_be_learned_from(pomona, photos, tmp_path):
     assert b"none of the 1 photos" in pomona("train", tmp_path / "bad", *flags, code=1).stderr
     shown = pomona("train", photos / "Test", *flags, code=2).stderr
     assert b"Test split" in shown and b"one class" not in shown
+
+
+def test_components_of_another_pca_are_refused(pomona, photos, tmp_path):
+    for name, part in (("a", "Training"), ("b", "Test")):
+        pomona("featurize", photos / part, tmp_path / name, *small(make_network(tmp_path / "net.onnx")), "-q")
+    pca = tmp_path / "pca.bin"
+    pomona("reduce", tmp_path / "a", tmp_path / "reduced", "-k", "5", "--save-pca", pca, "-q")
+    model = tmp_path / "m.onnx"
+    pomona("train", tmp_path / "reduced", "-o", model, "-q")
+    assert json.loads(pomona("evaluate", model, tmp_path / "reduced", "--json", "-q").stdout)["photos"] == 90
+    # The same file takes the PCA of other photos.
+    pomona("reduce", tmp_path / "b", tmp_path / "other", "-k", "5", "--save-pca", pca, "-q")
+    refused = pomona("evaluate", model, tmp_path / "other", code=None)
+    assert refused.returncode != 0 and b"another PCA" in refused.stderr
+    refused = pomona("train", tmp_path / "reduced", "-o", tmp_path / "never.onnx", code=None)
+    assert refused.returncode != 0 and b"another PCA" in refused.stderr and b"Reduce the features again" in refused.stderr
+    assert not (tmp_path / "never.onnx").exists()
+    # A dataset that brings its PCA may move.
+    pomona("reduce", tmp_path / "a", tmp_path / "whole", "-k", "5", "-q")
+    (tmp_path / "whole").rename(tmp_path / "moved")
+    pomona("train", tmp_path / "moved", "-o", tmp_path / "moved.onnx", "-q")
+    pomona("evaluate", tmp_path / "moved.onnx", tmp_path / "moved", "-q")
+
+
+def test_copies_of_a_photo_stay_on_one_side(pomona, photos, tmp_path):
+    """Labels by chance cannot be told; four copies of each photo made it look as if they could."""
+    random = np.random.default_rng(5)
+    for source in sorted((photos / "Training").rglob("*.jpg")):
+        label = random.choice(["heads", "tails"])
+        for name in random.integers(1 << 40, size=4):
+            target = tmp_path / "copies" / label / f"{name}.jpg"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, target)
+    pomona("featurize", tmp_path / "copies", tmp_path / "features", *small(make_network(tmp_path / "net.onnx")))
+    for words in ([], ["--folds", "4"], ["--groups", "[0-9]{4}[.]jpg"]):
+        printed = pomona("train", tmp_path / "features", "-o", tmp_path / "m.onnx", "--overwrite", "--classifier", "forest", *words).stdout.decode()
+        share = float(printed.split("label: forest ")[1].split(" %")[0])
+        assert 25 <= share <= 75, printed
+    # Photos that are held back by folder are as they are, but it is said.
+    (tmp_path / "split").mkdir()
+    shutil.copytree(tmp_path / "copies", tmp_path / "split" / "Training")
+    shutil.copytree(tmp_path / "copies", tmp_path / "split" / "Validation")
+    pomona("featurize", tmp_path / "split", tmp_path / "more", *small(tmp_path / "net.onnx"))
+    said = pomona("train", tmp_path / "more", "-o", tmp_path / "m.onnx", "--overwrite").stderr.decode()
+    assert "360 photos that 'label' is judged by are trained on too" in said

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "pomona/base/cpu.h"
@@ -10,9 +11,33 @@
 #include "pomona/base/text.h"
 #include "pomona/model/fingerprint.h"
 #include "pomona/pipeline/predict.h"
+#include "pomona/pipeline/reduce.h"
 
 namespace pomona {
 namespace {
+
+// Components mean nothing to a head that was trained on those of another PCA.
+void require_pca(const LabelledVectors& data, const Pca& trained, const EvaluationOptions& options,
+                 const Hooks& hooks) {
+  if (!data.run.is_object()) return;
+  std::optional<Pca> theirs;
+  try {
+    theirs = pca_of_run(data.run, data.source);
+  } catch (const Error& error) {
+    if (hooks.warning) {
+      hooks.warning("nothing says whether the components of " + data.source +
+                    " are those of the model: " + error.what());
+    }
+    return;
+  }
+  if (std::ranges::equal(theirs->components(), trained.components()) &&
+      std::ranges::equal(theirs->mean(), trained.mean())) {
+    return;
+  }
+  throw Error(ErrorCode::kMismatch, "the components of " + data.source +
+                                        " are of another PCA than the one that " + options.model +
+                                        " was trained with: evaluate it on features or photos");
+}
 
 LabelledVectors load(const EvaluationOptions& options, const ModelFile& model, const Hooks& hooks,
                      std::stop_token stop) {
@@ -35,6 +60,7 @@ LabelledVectors load(const EvaluationOptions& options, const ModelFile& model, c
                      fingerprint_from_json(data.run["fingerprint"]), data.source, options.strict);
     if (warning && hooks.warning) hooks.warning(*warning);
   }
+  if (data.schema.vector_column == "components" && model.pca) require_pca(data, *model.pca, options, hooks);
   return data;
 }
 

@@ -195,6 +195,36 @@ Pca load_pca(const std::string& uri) {
   return Pca::deserialize(Store::open(place.folder).read(place.name));
 }
 
+Pca pca_of_run(const nlohmann::json& run, const std::string& dataset) {
+  const auto text = [&](const char* object, const char* key) {
+    const nlohmann::json fields = run.is_object() ? run.value(object, nlohmann::json()) : nlohmann::json();
+    const nlohmann::json value = fields.is_object() ? fields.value(key, nlohmann::json()) : nlohmann::json();
+    return value.is_string() ? value.get<std::string>() : std::string();
+  };
+  const std::string named = text("pca", "file");
+  const std::string sha256 = text("header", "pca_sha256");
+  if (named.empty()) throw Error(ErrorCode::kFormat, dataset + " does not say which PCA made it");
+  std::string why;
+  try {
+    const FilePlace place = file_place(named);
+    const std::string bytes = Store::open(place.folder).read(place.name);
+    if (sha256.empty() || sha256_hex(bytes) == sha256) return Pca::deserialize(bytes);
+    why = named + " holds another PCA by now";
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kNotFound || sha256.empty()) throw;
+    why = error.what();
+  }
+  // Folders move; a PCA that is the same to the bit is the one, wherever it lies.
+  const Store own = Store::open(dataset);
+  for (const auto& [folder, name] : {std::pair{own, "_pca.bin"}, {own.parent().at("pca"), "pca.bin"}}) {
+    if (!folder.exists(name)) continue;
+    const std::string bytes = folder.read(name);
+    if (sha256_hex(bytes) == sha256) return Pca::deserialize(bytes);
+  }
+  throw Error(ErrorCode::kMismatch, "the PCA that made " + dataset + " is gone: " + why +
+                                        ". Reduce the features again, or use the features themselves.");
+}
+
 ReduceResult reduce(const ReduceOptions& options, const Hooks& hooks, std::stop_token stop) {
   const auto begin = std::chrono::steady_clock::now();
   const Store source = Store::open(options.features);

@@ -79,4 +79,9 @@ void finish_reduced(const Store& dest, ReduceResult& result, const DatasetReader
 // Reads a PCA file, local or remote. Throws Error{kNotFound | kFormat}.
 Pca load_pca(const std::string& uri);
 
+// The PCA that made the components of `dataset`, whose `_run.json` is `run`: from the file that it names or,
+// where that has gone or holds another PCA by now, from beside the dataset. Throws Error{kNotFound |
+// kMismatch | kFormat}.
+Pca pca_of_run(const nlohmann::json& run, const std::string& dataset);
+
 }  // namespace pomona

@@ -8,6 +8,8 @@
 #include <filesystem>
 #include <map>
 #include <numeric>
+#include <set>
+#include <unordered_map>
 #include <utility>
 
 #include "pomona/base/cpu.h"
@@ -68,6 +70,8 @@ class TrainJob {
   void augment();
   void reduce();
   Plan plan(const TargetLabels& target);
+  std::vector<std::int64_t> with_copies(const Rows& rows, const std::vector<std::int64_t>& groups) const;
+  std::size_t copies_judged(const Rows& rows, const std::vector<int>& folds) const;
   HeadInput input_of(const std::string& classifier) const;
   const Matrix& matrix(HeadInput on) const;
   Classifier fit(const std::string& kind, const Matrix& x, const TargetLabels& target,
@@ -173,7 +177,7 @@ void TrainJob::augment() {
 void TrainJob::reduce() {
   if (data_.schema.vector_column == "components") {
     components_ = {std::move(data_.x), data_.d};
-    pca_ = load_pca(data_.run.at("pca").at("file").get<std::string>());
+    pca_ = pca_of_run(data_.run, data_.source);
     return;
   }
   features_ = {std::move(data_.x), data_.d};
@@ -202,6 +206,46 @@ void TrainJob::reduce() {
   clock.lap(result_.stages["pca"]);
 }
 
+// Groups that keep copies of one photo, the same to the byte, together too; one number per row of `rows`.
+std::vector<std::int64_t> TrainJob::with_copies(const Rows& rows,
+                                                const std::vector<std::int64_t>& groups) const {
+  Rows parent(rows.size());
+  std::iota(parent.begin(), parent.end(), std::size_t{0});
+  const auto root = [&](std::size_t i) {
+    while (parent[i] != i) i = parent[i] = parent[parent[i]];
+    return i;
+  };
+  std::unordered_map<ContentHash, std::size_t, ContentHashHasher> by_hash;
+  std::unordered_map<std::int64_t, std::size_t> by_group;
+  const auto join = [&](auto& known, const auto& key, std::size_t i) {
+    const auto [at, fresh] = known.try_emplace(key, i);
+    if (!fresh) parent[root(i)] = root(at->second);
+  };
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (rows[i] < originals_ && data_.hashes[rows[i]] != ContentHash{})
+      join(by_hash, data_.hashes[rows[i]], i);
+    if (!groups.empty()) join(by_group, groups[i], i);
+  }
+  std::vector<std::int64_t> numbers;
+  for (std::size_t i = 0; i < rows.size(); ++i) numbers.push_back(static_cast<std::int64_t>(root(i)));
+  return numbers;
+}
+
+// Photos that have a copy on the other side of the split.
+std::size_t TrainJob::copies_judged(const Rows& rows, const std::vector<int>& folds) const {
+  std::unordered_map<ContentHash, std::set<int>, ContentHashHasher> sides;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (rows[i] < originals_ && data_.hashes[rows[i]] != ContentHash{})
+      sides[data_.hashes[rows[i]]].insert(folds[i]);
+  }
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const auto at = rows[i] < originals_ ? sides.find(data_.hashes[rows[i]]) : sides.end();
+    count += at != sides.end() && at->second.size() > 1 && folds[i] >= 0;
+  }
+  return count;
+}
+
 Plan TrainJob::plan(const TargetLabels& target) {
   Plan plan;
   std::vector<int> classes;
@@ -228,8 +272,28 @@ Plan TrainJob::plan(const TargetLabels& target) {
                     human_count(plan.training.size()), data_.source,
                     target.labels.empty() ? "" : target.labels.front()));
   }
+  // Whether every fold leaves two classes or more to learn.
+  const auto sound = [&](const std::vector<int>& folds, int count) {
+    for (int fold = 0; fold < count; ++fold) {
+      std::set<int> learned;
+      for (std::size_t i = 0; i < folds.size(); ++i) {
+        if (folds[i] != fold) learned.insert(classes[i]);
+      }
+      if (learned.size() < 2) return false;
+    }
+    return std::ranges::any_of(folds, [](int fold) { return fold >= 0; });
+  };
+  const auto split = [&](const auto& deal, int count) {
+    plan.folds = deal(groups);
+    if (copies_judged(plan.training, plan.folds) == 0) return;
+    // Copies of a photo that is trained on say nothing about others.
+    const std::vector<std::int64_t> together = with_copies(plan.training, groups);
+    if (static_cast<int>(std::set(together.begin(), together.end()).size()) < std::max(count, 2)) return;
+    if (std::vector<int> folds = deal(together); sound(folds, count)) plan.folds = std::move(folds);
+  };
   if (options_.folds > 1) {
-    plan.folds = assign_folds(classes, groups, options_.folds, options_.seed);
+    split([&](const auto& by) { return assign_folds(classes, by, options_.folds, options_.seed); },
+          options_.folds);
     plan.count = options_.folds;
     plan.name = std::to_string(options_.folds) + " folds";
   } else if (validation_split) {
@@ -237,8 +301,14 @@ Plan TrainJob::plan(const TargetLabels& target) {
       plan.folds.push_back(data_.splits[row] == "Validation" ? 0 : -1);
     plan.name = "the Validation split";
   } else {
-    const std::vector<bool> held = hold_out(classes, groups, options_.validation, options_.seed);
-    for (const bool is_held : held) plan.folds.push_back(is_held ? 0 : -1);
+    split(
+        [&](const auto& by) {
+          std::vector<int> folds;
+          for (const bool is_held : hold_out(classes, by, options_.validation, options_.seed))
+            folds.push_back(is_held ? 0 : -1);
+          return folds;
+        },
+        1);
     plan.name = fmt::format("{:.0f} % held back", 100 * options_.validation);
   }
   return plan;
@@ -343,6 +413,12 @@ void TrainJob::warn_about(const TargetLabels& target, const Plan& plan) {
         "classes are uneven: '{}' has {} training photos, '{}' {}. --class-weight balanced makes them "
         "weigh the same.",
         target.labels[most], counts[most], target.labels[least], counts[least]));
+  }
+  if (const std::size_t copies = copies_judged(plan.training, plan.folds); copies > 0) {
+    warn(
+        fmt::format("{} photos that '{}' is judged by are trained on too, as copies that are the same to the "
+                    "byte: the validation figures are too good",
+                    human_count(copies), target.name));
   }
   if (options_.data.groups || data_.schema.vector_column == "components") return;
   if (const double alike = alike_neighbours(features_.x, features_.d, originals_, target); alike > 0.5) {
