@@ -158,6 +158,18 @@ def test_features_alone_leave_no_older_components_and_a_table_without_these_phot
     assert b"no photo has a label of" in done.stderr and b"such as " + os.fsencode(photos) in done.stderr
 
 
+def test_a_list_of_paths_that_names_splits(pomona, local4, network, tmp_path):
+    for split in ("Training", "Test"):
+        make_photos(tmp_path / "photos" / split, 8)
+    (tmp_path / "list").write_text("".join(f"{path}\n" for path in sorted((tmp_path / "photos").rglob("*.jpg"))))
+    words = ["featurize", "--paths-from", tmp_path / "list", tmp_path / "here", *small(network)]
+    pomona(*words)
+    words[3] = tmp_path / "there"
+    done = pomona(*words, *on_spark(local4), env=environment(local4))
+    assert b"split column" not in done.stderr
+    assert_same_dataset(tmp_path / "there", tmp_path / "here")
+
+
 def test_a_killed_driver_leaves_what_a_resume_takes_over(pomona, local4, network, tmp_path):
     photos = make_photos(tmp_path / "photos", 900)
     flags = [*small(network), "--rows-per-file", "16"]

@@ -12,6 +12,7 @@
 #include "pomona/pipeline/resume_plan.h"
 #include "pomona/storage/dataset.h"
 #include "pomona/storage/hold_place.h"
+#include "pomona/storage/listing.h"
 
 namespace pomona::distributed {
 namespace {
@@ -58,12 +59,28 @@ std::uint64_t adopt(const Store& dest, ResumePlan& plan) {
   return adopted;
 }
 
+// The photos that decide about the `split` column.
+std::vector<Entry> list_head(ListingOptions listing) {
+  listing.limit = std::min<std::uint64_t>(listing.limit.value_or(kHeadPhotos), kHeadPhotos);
+  std::vector<Entry> head;
+  list_photos(listing, [&](Entry&& entry) {
+    head.push_back(std::move(entry));
+    return true;
+  });
+  return head;
+}
+
 }  // namespace
 
 json begin_features(const Job& job, const json& facts) {
   const Store dest = Store::open(job.features);
   json header = facts.at("header");
   Schema schema = schema_from_json(facts.at("schema"));
+  const auto& listing = job.featurize.listing;
+  if (listing.paths_from && listing.paths_from != "-" && !is_remote_uri(*listing.paths_from)) {
+    // No executor can look into a list that lies here.
+    schema.splits = RowDescriber({}, "none").wants_splits(list_head(listing));
+  }
   // Whether there is a `split` column was decided when the dataset was begun.
   json asked = header;
   asked.erase("splits");
