@@ -116,6 +116,23 @@ def test_the_same_update_gives_the_same_figures_for_any_number_of_threads(pomona
     (old_model.parent / "old.onnx.updates.jsonl").unlink()
 
 
+def test_copies_of_a_photo_are_compared_once_and_never_trained_on_as_well(pomona, network, tmp_path):
+    """Labels by chance: neither model can tell them, unless it has seen the very photo."""
+    random = np.random.default_rng(3)
+    for i in range(80):
+        part, copies = ("old", 1) if i < 20 else ("new", 4)
+        label = random.choice(["heads", "tails"])
+        make_disc(tmp_path / part / label / f"{i}.jpg", COLOURS["Apple"], 9000 + i)
+        for name in random.integers(1 << 40, size=copies - 1):
+            shutil.copy(tmp_path / part / label / f"{i}.jpg", tmp_path / part / label / f"{name}.jpg")
+    model = tmp_path / "m.onnx"
+    pomona("train", tmp_path / "old", "-o", model, "--classifier", "forest", *small(network))
+    entry = compared(pomona, "--update", model, tmp_path / "new", code=None)
+    assert 10 <= entry["held_out"] <= 14
+    one = entry["targets"][0]
+    assert one["photos"] == entry["held_out"] and one["new_accuracy"] <= 0.75, one
+
+
 def test_photos_the_old_model_saw_are_told_apart(pomona, place, network, tmp_path):
     photos = make_fruit(tmp_path / "photos", ["Apple", "Lemon"], 24)
     model = tmp_path / "m.onnx"

@@ -7,10 +7,13 @@
 #include <cmath>
 #include <filesystem>
 #include <map>
+#include <set>
+#include <unordered_map>
 #include <utility>
 
 #include "pomona/base/cpu.h"
 #include "pomona/base/error.h"
+#include "pomona/base/hash.h"
 #include "pomona/base/text.h"
 #include "pomona/learn/split.h"
 #include "pomona/modelfile/predictor.h"
@@ -172,6 +175,18 @@ HeldOut UpdateJob::hold_out_photos(LabelledVectors& data) const {
     if (trained_on && known && trained_on->may_contain(data.hashes[row])) return Seen::kYes;
     return trained_on && trained_on->complete() && known ? Seen::kNo : Seen::kUnsure;
   };
+  // Of copies of one photo, the same to the byte, one stands for all: each counts once, on one side.
+  Rows first_copy(data.n);
+  std::vector<bool> of_test(data.n, false);
+  std::unordered_map<ContentHash, std::size_t, ContentHashHasher> known;
+  for (const bool labelled : {true, false}) {
+    for (std::size_t row = 0; row < data.n; ++row) {
+      if (data.labelled(row) != labelled) continue;
+      const bool named = data.hashes[row] != ContentHash{};
+      first_copy[row] = named ? known.try_emplace(data.hashes[row], row).first->second : row;
+      if (data.splits[row] == "Test") of_test[first_copy[row]] = true;
+    }
+  }
   std::set<int> split_sources;  // sources that say themselves what is held out
   for (std::size_t row = 0; row < data.n; ++row) {
     if (data.splits[row] == "Test") split_sources.insert(data.origins[row]);
@@ -184,10 +199,11 @@ HeldOut UpdateJob::hold_out_photos(LabelledVectors& data) const {
   std::map<int, Rows> by_class;
   std::set<int> covered;
   for (std::size_t row = 0; row < data.n; ++row) {
+    if (first_copy[row] != row) continue;
     const Seen state = seen(row);
     const bool before = held_before && state != Seen::kYes && data.hashes[row] != ContentHash{} &&
                         held_before->may_contain(data.hashes[row]);
-    if (data.splits[row] == "Test" || before) {
+    if (of_test[row] || before) {
       held[row] = true;
       if (state != Seen::kYes) covered.insert(first.y[row]);
       continue;
@@ -224,9 +240,9 @@ HeldOut UpdateJob::hold_out_photos(LabelledVectors& data) const {
   const auto d = static_cast<std::size_t>(data.d);
   for (const TargetLabels& target : data.targets) out.targets.push_back({target.name, target.labels, {}});
   for (std::size_t row = 0; row < data.n; ++row) {
-    if (!held[row]) continue;
+    if (!held[first_copy[row]]) continue;
     data.splits[row] = "Test";
-    if (!data.labelled(row)) continue;
+    if (first_copy[row] != row || !data.labelled(row)) continue;
     out.rows.push_back(row);
     out.seen.push_back(seen(row));
     out.x.insert(out.x.end(), data.x.begin() + static_cast<std::ptrdiff_t>(row * d),
