@@ -11,6 +11,7 @@
 #include "pomona/pipeline/labels.h"
 #include "pomona/pipeline/run_record.h"
 #include "pomona/storage/store.h"
+#include "pomona/storage/uri_paths.h"
 
 namespace pomona {
 namespace {
@@ -44,6 +45,7 @@ std::vector<std::string> normalized_sources(std::vector<std::string> sources) {
 
 RowDescriber::RowDescriber(std::vector<std::string> sources, std::string labels)
     : sources_(std::move(sources)), labels_(std::move(labels)) {
+  for (const std::string& source : sources_) roots_.push_back(photo_root(source));
   if (labels_ != "none" && labels_ != "folder") {
     table_ = std::make_shared<const LabelTable>(LabelTable::read(labels_));
   }
@@ -55,7 +57,7 @@ RowInfo RowDescriber::describe(const Entry& entry) const {
   info.path =
       escape_path(relative ? std::filesystem::absolute(entry.path).lexically_normal().string() : entry.path);
   std::string_view root;
-  for (const std::string& source : sources_) {
+  for (const std::string& source : roots_) {
     if (entry.path.starts_with(source) && source.size() > root.size()) root = source;
   }
   if (table_) {

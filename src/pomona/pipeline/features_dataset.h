@@ -45,6 +45,7 @@ class RowDescriber {
 
  private:
   std::vector<std::string> sources_;
+  std::vector<std::string> roots_;  // of the sources, as paths below them begin
   std::string labels_;
   std::shared_ptr<const LabelTable> table_;
 };

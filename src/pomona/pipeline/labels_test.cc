@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "pomona/pipeline/features_dataset.h"
 #include "pomona/pipeline/label_table.h"
 
 namespace pomona {
@@ -18,6 +19,20 @@ TEST(FolderLabel, IsTheFolderThePhotoLiesIn) {
   EXPECT_EQ(folder_label("/d/fruits/1.jpg", "/d/fruits"), std::nullopt);
   EXPECT_EQ(folder_label("/d/fruits/Training/1.jpg", "/d/fruits"), std::nullopt);
   EXPECT_EQ(folder_label("1.jpg", "."), std::nullopt);
+}
+
+TEST(RowDescriber, TakesTheFoldersBelowASourceHoweverItIsWritten) {
+  for (const char* source : {"s3://b/test/set", "s3a://b/test/set", "s3n://b/test/set/",
+                             "s3://b/test/set?region=x&scheme=http", "s3://key:secret@b/test/set"}) {
+    const RowDescriber rows({source}, "folder");
+    Entry photo;
+    photo.path = "s3://b/test/set/1.jpg";
+    EXPECT_EQ(rows.describe(photo).label, std::nullopt) << source;
+    EXPECT_EQ(rows.describe(photo).split, std::nullopt) << source;
+    photo.path = "s3://b/test/set/Training/kiwi/1.jpg";
+    EXPECT_EQ(rows.describe(photo).label, "kiwi") << source;
+    EXPECT_EQ(rows.describe(photo).split, "Training") << source;
+  }
 }
 
 TEST(PathSplit, ReadsTrainingValidationAndTestInAnyUsualForm) {

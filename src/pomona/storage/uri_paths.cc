@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "pomona/storage/store.h"
+#include "pomona/storage/uri_internal.h"
 
 namespace pomona {
 namespace {
@@ -22,6 +23,12 @@ std::string uri_below(const std::string& folder, std::string_view name) {
   if (uri != "/") uri += '/';
   uri += name;
   return uri + folder.substr(options);
+}
+
+std::string photo_root(const std::string& source) {
+  if (!is_remote_uri(source)) return source;
+  const RemoteUri uri = parse_remote(source, true);
+  return join(uri.scheme + "://" + shown_authority(uri), uri.key);
 }
 
 FilePlace file_place(const std::string& file) {

@@ -10,6 +10,11 @@ namespace pomona {
 // "s3://bucket/key?region=x" and "a" give "s3://bucket/key/a?region=x".
 std::string uri_below(const std::string& folder, std::string_view name);
 
+// What the paths of photos listed below a source begin with: local paths as they are, URIs without options and
+// credentials, with the usual name of their scheme ("s3a://bucket/key/?region=x" gives "s3://bucket/key").
+// Throws Error{kUsage}.
+std::string photo_root(const std::string& source);
+
 // A file's place: the folder it lies in, for Store::open, with the URI's options, and its name in there.
 struct FilePlace {
   std::string folder;  // "." where the path has none
