@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "pomona/base/error.h"
+#include "pomona/base/hash.h"
 #include "pomona/base/json_text.h"
 #include "pomona/base/text.h"
 #include "pomona/learn/pca.h"
@@ -200,9 +201,19 @@ class Collector {
   }
 
   void add_pca() {
-    const Store folder = dest_.at("pca");
-    if (!folder.exists("pca.bin")) return;
-    const Pca pca = Pca::deserialize(folder.read("pca.bin"));
+    const json header =
+        reduced_ && reduced_->run().is_object() ? reduced_->run().value("header", json()) : json();
+    const json sha256 = header.is_object() ? header.value("pca_sha256", json()) : json();
+    std::string bytes;
+    // The one that made the components: `reduce` leaves it with them, beside that of an older run.
+    for (const auto& [folder, name] :
+         {std::pair{dest_.at("pca"), "pca.bin"}, {dest_.at("reduced"), "_pca.bin"}}) {
+      if (!bytes.empty() || !folder.exists(name)) continue;
+      bytes = folder.read(name);
+      if (sha256.is_string() && sha256_hex(bytes) != sha256.get<std::string>()) bytes.clear();
+    }
+    if (bytes.empty()) return;
+    const Pca pca = Pca::deserialize(bytes);
     data_.spectrum.assign(pca.spectrum().begin(), pca.spectrum().end());
     data_.kept_components = reduced_ ? reduced_->schema().d : pca.k();
     for (const double v : data_.spectrum) variance_ += std::max(0.0, v);

@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "pomona/base/error.h"
+#include "pomona/base/hash.h"
 #include "pomona/base/paths.h"
 #include "pomona/image/encode.h"
 #include "pomona/learn/pca.h"
@@ -146,6 +147,25 @@ TEST_F(CollectTest, FindsWhatIsThere) {
   const std::string page = render_report(data);
   EXPECT_THAT(page, HasSubstr("pomona-sections"));
   EXPECT_THAT(report_sections(data), Contains("mistakes"));
+}
+
+TEST_F(CollectTest, TheVarianceIsOfThePcaThatMadeTheComponents) {
+  write_results(20, false);
+  // What `pomona reduce` leaves where it makes reduced/ anew: its PCA within, that of the run beside it.
+  Moments moments(4);
+  const std::vector<float> x = {1, 0, 0, 0, 0, 2, 0, 0, 0, 0, 3, 0, 0, 0, 0, 9};
+  moments.add(x, 4);
+  const Pca pca = Pca::fit(moments, PcaOptions{.k = 4, .variance = {}, .center = true});
+  const fs::path own = folder_ / "out" / "reduced" / "_pca.bin";
+  write_file_atomically(own, pca.serialize());
+  const fs::path record = folder_ / "out" / "reduced" / "_run.json";
+  json run = json::parse(read_file(record));
+  run["header"] = {{"pca_sha256", sha256_hex(pca.serialize())}};
+  write_file_atomically(record, run.dump());
+  const std::vector<double> spectrum(pca.spectrum().begin(), pca.spectrum().end());
+  EXPECT_EQ(collect_report(options()).spectrum, spectrum);
+  fs::remove(own);
+  EXPECT_TRUE(collect_report(options()).spectrum.empty());
 }
 
 TEST_F(CollectTest, TheSampleIsStratifiedAndRepeatable) {
