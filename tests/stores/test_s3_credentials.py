@@ -133,3 +133,12 @@ def test_options_of_the_uri(run, bare, proxy):
 def test_no_credentials_at_all(run, bare):
     text = run({**bare, **NO_MACHINE}, "doctor", "s3://photos/a", "--source", code=1)
     assert "no credentials were found" in text and "AWS_PROFILE" in text
+
+
+def test_a_secret_in_a_uri_does_not_stand_in_the_results(run, bare, s3, network):
+    endpoint = bare.pop("AWS_ENDPOINT_URL").removeprefix("http://")
+    dest = f"s3://testkey:testsecret@results/secret?endpoint_override={endpoint}&scheme=http"
+    run({**bare, **NO_MACHINE}, "run", s3.folder / "photos" / "a", dest, *network, "-k", "1", "--no-model")
+    files = [path for path in (s3.folder / "results" / "secret").rglob("*") if path.is_file()]
+    assert len(files) > 5
+    assert not [path for path in files if b"testsecret" in path.read_bytes()]
