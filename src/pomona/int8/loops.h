@@ -173,7 +173,7 @@ struct ToBytes {
   POMONA_KERNEL_INLINE void one(const Registers<Set, N>& sums, int pixel, int column, const float* scale,
                                 const float* bias) const {
     const auto row = static_cast<std::size_t>(pixel);
-    const auto lane = static_cast<std::size_t>((column + n) * Set::kColumns);
+    const auto lane = static_cast<std::size_t>(column + n) * Set::kColumns;
     const std::size_t at = row * linear->stride + lane;
     typename Set::Floats value = scaled<Set>(sums.of[n], scale + n * Set::kColumns, bias + n * Set::kColumns);
     if (linear->add != nullptr) value = value + load<Set>(linear->add + at);
@@ -297,7 +297,7 @@ POMONA_KERNEL_INLINE void depthwise_block(const std::int16_t* const* rows, std::
                                           typename Set::Words factor, std::uint8_t* out,
                                           std::size_t out_stride) {
   using Words = typename Set::Words;
-  constexpr int kLanes = 2 * Set::kColumns;
+  constexpr std::ptrdiff_t kLanes = 2 * Set::kColumns;
   Words sums[X];
 #pragma GCC unroll 4
   for (int x = 0; x < X; ++x) sums[x] = Words{};
@@ -327,7 +327,8 @@ template <typename Set, int K, int S>
 POMONA_KERNEL void depthwise_strip(const std::int16_t* in, std::size_t plane, const std::int16_t* zero_row,
                                    const std::int32_t* rows, int out_rows, int out_width, const Taps& taps,
                                    std::uint8_t* out, std::size_t out_stride) {
-  constexpr int kAtOnce = 4, kLanes = 2 * Set::kColumns;
+  constexpr int kAtOnce = 4;
+  constexpr std::ptrdiff_t kLanes = 2 * Set::kColumns;
   for (int c = 0; c < taps.planes; ++c) {
     const std::int16_t* from = in + static_cast<std::size_t>(c) * plane;
     const std::int16_t* weights = taps.weights.get() + static_cast<std::ptrdiff_t>(c) * K * K * kLanes;
