@@ -271,3 +271,7 @@ def test_copies_of_a_photo_stay_on_one_side(pomona, photos, tmp_path):
     pomona("featurize", tmp_path / "split", tmp_path / "more", *small(tmp_path / "net.onnx"))
     said = pomona("train", tmp_path / "more", "-o", tmp_path / "m.onnx", "--overwrite").stderr.decode()
     assert "360 photos that 'label' is judged by are trained on too" in said
+    (tmp_path / "split" / "Validation").rename(tmp_path / "split" / "Test")
+    pomona("featurize", tmp_path / "split", tmp_path / "tested", *small(tmp_path / "net.onnx"))
+    said = pomona("train", tmp_path / "tested", "-o", tmp_path / "m.onnx", "--overwrite").stderr.decode()
+    assert "360 photos of the Test split are trained on too" in said

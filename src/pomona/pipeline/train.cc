@@ -10,6 +10,7 @@
 #include <numeric>
 #include <set>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 #include "pomona/base/cpu.h"
@@ -72,6 +73,7 @@ class TrainJob {
   Plan plan(const TargetLabels& target);
   std::vector<std::int64_t> with_copies(const Rows& rows, const std::vector<std::int64_t>& groups) const;
   std::size_t copies_judged(const Rows& rows, const std::vector<int>& folds) const;
+  std::size_t copies_in_test(const Rows& rows) const;
   HeadInput input_of(const std::string& classifier) const;
   const Matrix& matrix(HeadInput on) const;
   Classifier fit(const std::string& kind, const Matrix& x, const TargetLabels& target,
@@ -243,6 +245,18 @@ std::size_t TrainJob::copies_judged(const Rows& rows, const std::vector<int>& fo
     const auto at = rows[i] < originals_ ? sides.find(data_.hashes[rows[i]]) : sides.end();
     count += at != sides.end() && at->second.size() > 1 && folds[i] >= 0;
   }
+  return count;
+}
+
+// Photos of the Test split that are copies of some of `rows`.
+std::size_t TrainJob::copies_in_test(const Rows& rows) const {
+  std::unordered_set<ContentHash, ContentHashHasher> trained_on;
+  for (const std::size_t row : rows) {
+    if (row < originals_ && data_.hashes[row] != ContentHash{}) trained_on.insert(data_.hashes[row]);
+  }
+  std::size_t count = 0;
+  for (std::size_t row = 0; row < originals_; ++row)
+    count += data_.splits[row] == "Test" && trained_on.contains(data_.hashes[row]);
   return count;
 }
 
@@ -419,6 +433,12 @@ void TrainJob::warn_about(const TargetLabels& target, const Plan& plan) {
         fmt::format("{} photos that '{}' is judged by are trained on too, as copies that are the same to the "
                     "byte: the validation figures are too good",
                     human_count(copies), target.name));
+  }
+  if (const std::size_t copies = copies_in_test(plan.training); copies > 0) {
+    warn(fmt::format(
+        "{} photos of the Test split are trained on too, as copies that are the same to the byte: "
+        "what the model makes of the Test split will look too good",
+        human_count(copies)));
   }
   if (options_.data.groups || data_.schema.vector_column == "components") return;
   if (const double alike = alike_neighbours(features_.x, features_.d, originals_, target); alike > 0.5) {
