@@ -252,6 +252,10 @@ def test_components_do_not_outlive_their_features(pomona, network, photos, tmp_p
     assert not (tmp_path / "out" / "reduced").exists() and not (tmp_path / "out" / "reduced.csv").exists()
     done = pomona("cluster", tmp_path / "out", "-k", "2", "--json", "-q")
     assert json.loads(done.stdout)["photos"] == 6
+    # Nor do they where the new ones fail.
+    pomona(*words, "--overwrite")
+    failed = pomona("run", other, tmp_path / "out", *small(network), "--overwrite", "-k", "900", code=None)
+    assert failed.returncode != 0 and not (tmp_path / "out" / "reduced").exists()
 
 
 def test_report_of_a_dataset_itself(pomona, network, photos, tmp_path):

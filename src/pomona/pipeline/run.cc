@@ -155,10 +155,9 @@ RunResult run(const RunOptions& options, const Hooks& hooks, std::stop_token sto
   result.features = featurize(featurize_options, hooks, stop);
   const bool changed = featurize_options.overwrite || result.features.changed;
   drop_older_model(options.dest, changed, hooks);
-  if (options.features_only || result.features.written == 0) {
-    if (changed) drop_older_reduced(options.dest);
-    return result;
-  }
+  // Before anything of the new ones can fail.
+  if (changed) drop_older_reduced(options.dest);
+  if (options.features_only || result.features.written == 0) return result;
 
   ReduceOptions reduce_options = pomona::reduce_options(options, options.dest);
   reduce_options.moments = std::exchange(result.features.moments, {});
