@@ -250,7 +250,7 @@ class Engine:
         if self.job["kind"] == "run":
             results_place = self.job["results"]
             self.result["notes"] += json.loads(distributed.drop_older_model(results_place, changed))
-            if changed and ("reduce" not in self.job or not finished["written"]):
+            if changed:  # before anything of the new ones can fail
                 distributed.drop_older_reduced(results_place)
         if unfit:
             raise unfit
