@@ -30,7 +30,7 @@ Thumbnail draw_fruit(int hue, const std::string& path) {
   for (int y = 0; y < image.height; ++y) {
     for (int x = 0; x < image.width; ++x) {
       const double r = std::hypot(x - 32, y - 24) / 20;
-      const auto pixel = image.pixels.begin() + 3 * (y * image.width + x);
+      const auto pixel = image.pixels.begin() + 3L * (y * image.width + x);
       for (int c = 0; c < 3; ++c) {
         const double shade = 120 + 100 * std::cos(0.7 * hue + 2.1 * c);
         pixel[c] = static_cast<std::uint8_t>(r < 1 ? shade * (1.1 - 0.4 * r) : 255);
