@@ -68,7 +68,8 @@ def azure(tmp_path_factory):
     port = storage_server.free_port()
     process = subprocess.Popen(
         [node, AZURITE, "--blobHost", "127.0.0.1", "--blobPort", str(port), "--inMemoryPersistence", "--silent",
-         "--disableTelemetry", "--skipApiVersionCheck"],
+         # It closes connections after 5 idle seconds, just when the next request is on its way; Azure waits longer.
+         "--disableTelemetry", "--skipApiVersionCheck", "--blobKeepAliveTimeout", "120"],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=tmp_path_factory.mktemp("azurite"))
     try:
         wait_for(process, port)
