@@ -30,6 +30,18 @@ def make_photos(folder, count, first=0, classes=("apple", "pear")):
     return folder
 
 
+def break_off(dest):
+    """Makes of a finished dataset what a run leaves that is killed after its last part, before its end."""
+    run = json.loads((dest / "_run.json").read_text())
+    left = dest / "_temporary" / run["run_id"]
+    left.mkdir(parents=True)
+    (left / "run.json").write_text(json.dumps(run["header"] | {"format_version": run["format_version"]}))
+    for part in run["parts"]:
+        (left / f"part-{part['index']:05d}.json").write_text(json.dumps(part))
+    for name in ("_run.json", "_SUCCESS", "_moments.bin"):
+        (dest / name).unlink(missing_ok=True)
+
+
 def make_network(path, d=24, pooled=True, side=None, seed=3):
     """A convolutional network with random weights and a classification head, as ONNX. Not pooled: its last
     convolution's output is flattened, side / 8 x side / 8 x d numbers."""

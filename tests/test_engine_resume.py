@@ -9,7 +9,8 @@ import time
 
 import pytest
 
-from engine_support import (assert_same_dataset, make_network, make_photo, make_photos, parts, record, small, table)
+from engine_support import (assert_same_dataset, break_off, make_network, make_photo, make_photos, parts, record,
+                            small, table)
 
 
 @pytest.fixture(scope="module")
@@ -263,15 +264,7 @@ def test_photos_that_come_before_those_of_a_broken_off_run(pomona, network, tmp_
     dest = tmp_path / "out"
     words = ["featurize", folder, dest, *small(network), "--rows-per-file", "4", "--threads", "1"]
     pomona(*words)
-    # What a run leaves that is killed after its last part, before its end.
-    run = record(dest)
-    left = dest / "_temporary" / run["run_id"]
-    left.mkdir(parents=True)
-    (left / "run.json").write_text(json.dumps(run["header"] | {"format_version": run["format_version"]}))
-    for part in run["parts"]:
-        (left / f"part-{part['index']:05d}.json").write_text(json.dumps(part))
-    for name in ("_run.json", "_SUCCESS", "_moments.bin"):
-        (dest / name).unlink(missing_ok=True)
+    break_off(dest)
     make_photos(folder, 60, first=1000, classes=("apple",))
     pomona(*words, "--resume")
     assert record(dest)["counts"]["reused"] == 60

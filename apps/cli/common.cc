@@ -4,12 +4,11 @@
 #include <fmt/core.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <cctype>
-#include <string_view>
 
 #include "pomona/base/error.h"
 #include "pomona/base/text.h"
+#include "pomona/storage/uri_paths.h"
 #include "terminal.h"
 
 namespace pomona::cli {
@@ -148,25 +147,9 @@ PcaOptions pca_options(const ReduceFlags& flags) {
   return options;
 }
 
-namespace {
-
-// Without the secret that a URI may carry before its '@': whoever may read results is not to have it.
-std::string without_secret(std::string word) {
-  const auto scheme = word.find("://");
-  if (scheme == std::string::npos) return word;
-  const std::size_t begin = scheme + 3;
-  const std::size_t end = std::min(word.find_first_of("/?", begin), word.size());
-  const auto at = std::string_view(word).substr(0, end).rfind('@');
-  const auto colon = word.find(':', begin);
-  if (at == std::string::npos || at < begin || colon >= at) return word;
-  return word.replace(colon + 1, at - colon - 1, "***");
-}
-
-}  // namespace
-
 nlohmann::json invocation(const Context& context) {
   nlohmann::json words = nlohmann::json::array({"pomona"});
-  for (const std::string& word : context.arguments) words.push_back(escape_path(without_secret(word)));
+  for (const std::string& word : context.arguments) words.push_back(escape_path(without_credentials(word)));
   return words;
 }
 

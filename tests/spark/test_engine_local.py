@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """--engine spark in local mode: the command, its options and what it leaves are those of the local engine."""
-import json
 import os
 import pathlib
 import signal
@@ -9,7 +8,8 @@ import time
 
 import pytest
 
-from engine_support import assert_same_dataset, make_network, make_photos, parts, record, rejects, small, table
+from engine_support import (assert_same_dataset, break_off, make_network, make_photos, parts, record, rejects, small,
+                            table)
 
 pytestmark = pytest.mark.slow
 
@@ -125,15 +125,7 @@ def test_photos_that_come_before_those_of_a_broken_off_run(pomona, local4, netwo
     data = tmp_path / "data"
     words = ["featurize", photos, data, *small(network), "--rows-per-file", "16"]
     pomona(*words)
-    # What a run leaves that is killed after its last part, before its end.
-    run = record(data)
-    left = data / "_temporary" / run["run_id"]
-    left.mkdir(parents=True)
-    (left / "run.json").write_text(json.dumps(run["header"] | {"format_version": run["format_version"]}))
-    for part in run["parts"]:
-        (left / f"part-{part['index']:05d}.json").write_text(json.dumps(part))
-    for name in ("_run.json", "_SUCCESS", "_moments.bin"):
-        (data / name).unlink(missing_ok=True)
+    break_off(data)
     earlier = parts(data)
     make_photos(photos, 40, first=1000, classes=("apple",))
     pomona(*words, "--resume", *on_spark(local4), env=environment(local4))

@@ -233,7 +233,7 @@ class Engine:
             try:
                 if written:
                     self._fit(place, run_id, [result["moments"] for result in results],
-                              {"fingerprint": facts["fingerprint"], "features": place, "rows": written},
+                              {"fingerprint": facts["fingerprint"], "features": begun["place"], "rows": written},
                               self.job["reduce"]["save_pca"])
             except pomona.Error as error:  # the features are whole all the same
                 unfit = error

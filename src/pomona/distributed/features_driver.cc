@@ -12,7 +12,6 @@
 #include "pomona/pipeline/resume_plan.h"
 #include "pomona/storage/dataset.h"
 #include "pomona/storage/hold_place.h"
-#include "pomona/storage/listing.h"
 
 namespace pomona::distributed {
 namespace {
@@ -59,17 +58,6 @@ std::uint64_t adopt(const Store& dest, ResumePlan& plan) {
   return adopted;
 }
 
-// The photos that decide about the `split` column.
-std::vector<Entry> list_head(ListingOptions listing) {
-  listing.limit = std::min<std::uint64_t>(listing.limit.value_or(kHeadPhotos), kHeadPhotos);
-  std::vector<Entry> head;
-  list_photos(listing, [&](Entry&& entry) {
-    head.push_back(std::move(entry));
-    return true;
-  });
-  return head;
-}
-
 }  // namespace
 
 json begin_features(const Job& job, const json& facts) {
@@ -93,8 +81,9 @@ json begin_features(const Job& job, const json& facts) {
   json known = json::array();
   for (const PartRecord& part : plan.parts) known.push_back(to_json(part));
   if (!known.empty()) dest.write("_temporary/" + plan.run_id + "/plan.json", known.dump());
-  return {{"run_id", plan.run_id},     {"file_id", plan.file_id},    {"header", header},
-          {"schema", to_json(schema)}, {"known", plan.parts.size()}, {"adopted", adopted}};
+  return {{"place", dest.uri()}, {"run_id", plan.run_id},     {"file_id", plan.file_id},
+          {"header", header},    {"schema", to_json(schema)}, {"known", plan.parts.size()},
+          {"adopted", adopted}};
 }
 
 void publish(const std::string& place, const std::string& run_id, const json& staged) {
@@ -162,17 +151,10 @@ json finish_features(const Job& job, const json& what) {
   finish_run(dest, std::move(run), parts);
   result.changed = before.empty() || before != digest();
   json warnings = json::array();
-  if (late_split) {
-    warnings.push_back(
-        "folders named like a split (Training, Validation, Test) came too late in the listing, or only now, "
-        "for " +
-        dest.uri() + " to have a split column. List them first (name them as SOURCEs), or use --overwrite.");
-  }
+  if (late_split) warnings.push_back(late_split_warning(dest.uri()));
   const std::string& labels = job.featurize.labels;
-  if (labels != "none" && labels != "folder" && !labelled) {
-    warnings.push_back("no photo has a label of " + labels +
-                       ": its key column must hold paths or file names such as " + first_path);
-  }
+  if (labels != "none" && labels != "folder" && !labelled)
+    warnings.push_back(no_label_warning(labels, first_path));
   return {{"listed", result.listed},       {"written", result.written},
           {"rejected", result.rejected},   {"computed", result.computed},
           {"identical", result.identical}, {"reused", result.reused},

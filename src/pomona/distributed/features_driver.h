@@ -12,8 +12,8 @@ namespace pomona::distributed {
 // The driver's side of a features dataset. All it holds are names and counts, one record a part.
 
 // Begins or goes on with the dataset, as plan_resume() decides on Worker::prepare()'s `facts`. Parts that
-// tasks of a dead driver finished are published first. {"run_id", "schema", "known": parts there are,
-// "adopted"}.
+// tasks of a dead driver finished are published first. {"place" without credentials, "run_id",
+// "file_id", "header", "schema", "known": parts there are, "adopted"}.
 nlohmann::json begin_features(const Job& job, const nlohmann::json& facts);
 
 // Puts a finished part of an attempt into its place.

@@ -34,8 +34,6 @@ nlohmann::json fit_pca(const Job& job, const std::string& place, const std::vect
   Pca pca = files.empty() ? fit_wide(DatasetReader::open(Store::open(options.features)), options)
                           : Pca::fit(sum(Store::open(place), files), fit);
   pca.record = record;
-  // Without keys, where the place was given with some.
-  pca.record["features"] = photo_root(record.at("features").get<std::string>());
   const FilePlace target = file_place(output);
   Store::open(target.folder).write(target.name, pca.serialize());
   return {{"k", pca.k()}, {"d", pca.d()}, {"n", pca.n()}, {"explained", pca.explained()}};

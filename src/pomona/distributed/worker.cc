@@ -127,17 +127,10 @@ json Worker::prepare(bool head) {
   if (!head) return out;
   FeaturesLayout layout = features_layout(w.job.featurize, network.dimension());
   std::vector<Entry> first;
-  // A list from a pipe comes only once, and names no splits.
-  if (w.job.featurize.listing.paths_from != "-") {
-    ListingOptions listing = w.job.featurize.listing;
-    listing.limit = std::min<std::uint64_t>(listing.limit.value_or(kHeadPhotos), kHeadPhotos);
-    if (!listing.paths_from || is_remote_uri(*listing.paths_from)) {
-      list_photos(listing, [&](Entry&& entry) {
-        first.push_back(std::move(entry));
-        return true;
-      });
-    }
-  }
+  // A list from a pipe comes only once, and names no splits; one that lies with the driver is looked at
+  // there.
+  const ListingOptions& listing = w.job.featurize.listing;
+  if (!listing.paths_from || is_remote_uri(*listing.paths_from)) first = list_head(listing);
   layout.schema.splits = w.describer().wants_splits(first);
   json header = features_header(layout, w.describer(), network.fingerprint());
   header["labels"] = w.shipment.at("record").at("labels");
@@ -168,23 +161,16 @@ json Worker::featurize(const json& task) {
 
   std::vector<Entry> entries;
   ListingDigest digest;
-  ListingDigest told;  // of the labels and splits that the dataset has columns for
+  ToldDigest told;
   const RowDescriber& describer = w.describer();
   bool remote = false;
-  bool labelled = false;   // some photo has a label
-  std::string first_path;  // as rows have it
   for (const json& segment : part.at("segments")) {
     const auto source = w.source(segment.at("source").get<int>());
     read_listing_chunk(dest, segment.at("chunk").get<std::string>(),
                        segment.at("offset").get<std::uint64_t>(), segment.at("count").get<std::uint64_t>(),
                        [&](Entry&& entry) {
                          digest.add(entry);
-                         if (layout.schema.labels || layout.schema.splits) {
-                           const RowInfo row = describer.describe(entry);
-                           labelled = labelled || row.label.has_value();
-                           if (entries.empty()) first_path = row.path;
-                           told.add(row, layout.schema);
-                         }
+                         told.add(describer, entry, layout.schema);
                          entry.store = source;
                          remote = remote || is_remote_uri(entry.path);
                          entries.push_back(std::move(entry));
@@ -211,8 +197,8 @@ json Worker::featurize(const json& task) {
               {"identical", 0},
               {"reused", kept->rows},
               {"reasons", reasons},
-              {"labelled", labelled},
-              {"first_path", first_path},
+              {"labelled", told.labelled()},
+              {"first_path", told.first_path()},
               {"stages", json::object()},
               {"late_split", false}};
     }
@@ -285,8 +271,8 @@ json Worker::featurize(const json& task) {
               {"reused", workers.counts().reused.load()},
               {"first_vector", workers.counts().first_vector.load()},
               {"reasons", workers.reasons()},
-              {"labelled", labelled},
-              {"first_path", first_path},
+              {"labelled", told.labelled()},
+              {"first_path", told.first_path()},
               {"stages", stages},
               {"late_split", late_split.load()}};
   // For a driver that comes after this one's death.

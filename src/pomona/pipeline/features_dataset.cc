@@ -10,6 +10,7 @@
 #include "pomona/pipeline/label_table.h"
 #include "pomona/pipeline/labels.h"
 #include "pomona/pipeline/run_record.h"
+#include "pomona/storage/listing.h"
 #include "pomona/storage/store.h"
 #include "pomona/storage/uri_paths.h"
 
@@ -80,6 +81,16 @@ bool RowDescriber::wants_splits(std::span<const Entry> head) const {
          });
 }
 
+std::vector<Entry> list_head(ListingOptions listing) {
+  listing.limit = std::min<std::uint64_t>(listing.limit.value_or(kHeadPhotos), kHeadPhotos);
+  std::vector<Entry> head;
+  list_photos(listing, [&](Entry&& entry) {
+    head.push_back(std::move(entry));
+    return true;
+  });
+  return head;
+}
+
 FeaturesLayout features_layout(const FeaturizeOptions& options, int d) {
   FeaturesLayout layout;
   layout.schema.d = d;
@@ -110,6 +121,17 @@ nlohmann::json features_header(const FeaturesLayout& layout, const RowDescriber&
     header["csv_layout"] = layout.schema.csv_packed ? "packed" : "wide";
   if (rows.table() != nullptr) header["labels_sha256"] = rows.table()->sha256();
   return header;
+}
+
+std::string late_split_warning(const std::string& place) {
+  return "folders named like a split (Training, Validation, Test) came too late in the listing, or only now, "
+         "for " +
+         place + " to have a split column. List them first (name them as SOURCEs), or use --overwrite.";
+}
+
+std::string no_label_warning(const std::string& labels, const std::string& path) {
+  return "no photo has a label of " + labels + ": its key column must hold paths or file names such as " +
+         path;
 }
 
 void count_reason(std::map<std::string, std::uint64_t>& reasons, const std::string& stage,

@@ -57,11 +57,19 @@ struct FeaturesLayout {
   std::uint64_t photos_per_part = 0;
   std::uint64_t blocks_per_part() const { return photos_per_part / block_rows; }
 };
+// The first kHeadPhotos photos of a listing: they decide about the `split` column.
+std::vector<Entry> list_head(ListingOptions listing);
+
 FeaturesLayout features_layout(const FeaturizeOptions& options, int d);
 
 // What must be equal for the parts of two runs to stand in one dataset; see plan_resume().
 nlohmann::json features_header(const FeaturesLayout& layout, const RowDescriber& rows,
                                const Fingerprint& fingerprint);
+
+// Warnings: the `split` column of the dataset `place` came too late; no photo has a label of the table
+// `labels`, `path` being how rows name their photos.
+std::string late_split_warning(const std::string& place);
+std::string no_label_warning(const std::string& labels, const std::string& path);
 
 // Reasons of rejects by "stage: reason"; further kinds beyond the first hundred are not counted.
 void count_reason(std::map<std::string, std::uint64_t>& reasons, const std::string& stage,

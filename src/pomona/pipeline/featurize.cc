@@ -39,7 +39,6 @@ struct Range {
   bool held = false;
   std::vector<Entry> entries;  // of a held range
   ListingDigest digest;
-  ListingDigest told;  // of the labels and splits that the dataset has columns for
 };
 
 class FeaturizeJob {
@@ -93,9 +92,8 @@ class FeaturizeJob {
   std::vector<Entry> head_;
   bool begun_ = false;
   std::uint64_t listed_ = 0;
-  bool labelled_ = false;   // some photo has a label
-  std::string first_path_;  // as rows have it
   Range range_;
+  ToldDigest told_;     // its digest is the range's
   bool knows_ = false;  // the workers know the rows of earlier runs
 
   std::mutex mutex_;  // guards what follows
@@ -192,12 +190,7 @@ bool FeaturizeJob::route(Entry&& entry) {
   }
   ++range_.count;
   range_.digest.add(entry);
-  if (layout_.schema.labels || layout_.schema.splits) {
-    const RowInfo row = rows_->describe(entry);
-    labelled_ = labelled_ || row.label.has_value();
-    if (index == 0) first_path_ = row.path;
-    range_.told.add(row, layout_.schema);
-  }
+  told_.add(*rows_, entry, layout_.schema);
   const bool last = range_.count == layout_.photos_per_part;
   if (range_.held) {
     range_.entries.push_back(std::move(entry));
@@ -212,7 +205,7 @@ bool FeaturizeJob::route(Entry&& entry) {
 bool FeaturizeJob::end_range() {
   const std::uint64_t part = range_.first / layout_.photos_per_part;
   const std::string digest = range_.digest.hex();
-  const std::string told = range_.told.hex();
+  const std::string told = told_.hex();
   if (range_.held) {
     if (const PartRecord* record = plan_.find(range_.first, digest, told)) {
       {
@@ -387,17 +380,9 @@ FeaturizeResult FeaturizeJob::finish() {
     stages["moments"] = moments_->seconds();
   }
 
-  if (late_split_ && hooks_.warning) {
-    hooks_.warning(
-        "folders named like a split (Training, Validation, Test) came too late in the listing, or only "
-        "now, for " +
-        dest_->uri() +
-        " to have a split column. List them first (name them as SOURCEs), or use --overwrite.");
-  }
-  if (rows_->table() != nullptr && !labelled_ && hooks_.warning) {
-    hooks_.warning("no photo has a label of " + options_.labels +
-                   ": its key column must hold paths or file names such as " + first_path_);
-  }
+  if (late_split_ && hooks_.warning) hooks_.warning(late_split_warning(dest_->uri()));
+  if (rows_->table() != nullptr && !told_.labelled() && hooks_.warning)
+    hooks_.warning(no_label_warning(options_.labels, told_.first_path()));
   FeaturizeResult result;
   result.listed = listed_;
   for (const PartRecord& record : records) {

@@ -59,11 +59,6 @@ void ListingDigest::add(const Entry& entry) {
   pass_on();
 }
 
-void ListingDigest::add(const RowInfo& row, const Schema& schema) {
-  if (schema.labels) add(row.label);
-  if (schema.splits) add(row.split);
-}
-
 void ListingDigest::add(const std::optional<std::string>& word) {
   append_integer(pending_, word ? static_cast<std::int64_t>(word->size()) : -1);
   if (word) pending_ += *word;
@@ -83,6 +78,15 @@ std::string ListingDigest::hex() {
   pending_.clear();
   chain_ = {};
   return digest;
+}
+
+void ToldDigest::add(const RowDescriber& rows, const Entry& entry, const Schema& schema) {
+  if (!schema.labels && !schema.splits) return;
+  const RowInfo row = rows.describe(entry);
+  labelled_ = labelled_ || row.label.has_value();
+  if (first_path_.empty()) first_path_ = row.path;
+  if (schema.labels) digest_.add(row.label);
+  if (schema.splits) digest_.add(row.split);
 }
 
 const PartRecord* ResumePlan::find(std::uint64_t first, const std::string& digest,

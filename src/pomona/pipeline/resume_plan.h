@@ -11,25 +11,40 @@
 #include <nlohmann/json.hpp>
 
 #include "pomona/base/hash.h"
+#include "pomona/pipeline/features_dataset.h"
 #include "pomona/storage/dataset.h"
 #include "pomona/storage/store.h"
 
 namespace pomona {
 
-// A digest of which photos a part covers: path, size and time of change of each, in order. Or of what is said
-// of them: their labels and splits, which the folders named as sources decide.
+// A digest of which photos a part covers: path, size and time of change of each, in order.
 class ListingDigest {
  public:
   void add(const Entry& entry);
-  void add(const RowInfo& row, const Schema& schema);  // what `schema` has columns for
+  void add(const std::optional<std::string>& word);
   std::string hex();  // ends it and begins anew
 
  private:
-  void add(const std::optional<std::string>& word);
   void pass_on();
 
   std::string pending_;
   ContentHash chain_{};
+};
+
+// What is said of listed photos, as far as the dataset has columns for it: a digest of the labels and splits
+// of a part's photos, which the folders named as sources decide; and over all parts, what a warning needs.
+class ToldDigest {
+ public:
+  void add(const RowDescriber& rows, const Entry& entry, const Schema& schema);
+  std::string hex() { return digest_.hex(); }  // ends a part's and begins anew
+
+  bool labelled() const { return labelled_; }                    // some photo has a label
+  const std::string& first_path() const { return first_path_; }  // as rows have it
+
+ private:
+  ListingDigest digest_;
+  bool labelled_ = false;
+  std::string first_path_;
 };
 
 // What an earlier run left at a dataset's place, and how a new one goes on from there.

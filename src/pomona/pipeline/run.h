@@ -47,8 +47,7 @@ ReduceOptions reduce_options(const RunOptions& options, const std::string& dest)
 // now. `changed`: its rows are new; else they go where evaluation.json says that it is about others, as where
 // a run was killed in between. What is not ours stays.
 void drop_older_model(const std::string& dest, bool changed, const Hooks& hooks);
-// Takes away DEST/reduced and its one table: components of earlier features, where none are made of those
-// that stand now. What is not ours stays.
+// Takes away DEST/reduced and its one table: components of features that are gone. What is not ours stays.
 void drop_older_reduced(const std::string& dest);
 // The end of the chain, from the tables on: model, evaluation, report, as `options` asks. With `network`,
 // that one is used in place of the one the tables' record names.

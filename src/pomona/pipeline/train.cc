@@ -10,7 +10,6 @@
 #include <numeric>
 #include <set>
 #include <unordered_map>
-#include <unordered_set>
 #include <utility>
 
 #include "pomona/base/cpu.h"
@@ -93,6 +92,7 @@ class TrainJob {
   int threads_ = 1;
   LabelledVectors data_;
   std::size_t originals_ = 0;  // rows before those that augment() made
+  Rows first_copy_;            // of each of these: the first row with the same bytes
   std::optional<Network> network_;
   std::optional<Pca> pca_;
   Matrix features_;    // empty for a dataset of components
@@ -217,15 +217,14 @@ std::vector<std::int64_t> TrainJob::with_copies(const Rows& rows,
     while (parent[i] != i) i = parent[i] = parent[parent[i]];
     return i;
   };
-  std::unordered_map<ContentHash, std::size_t, ContentHashHasher> by_hash;
+  std::unordered_map<std::size_t, std::size_t> by_photo;
   std::unordered_map<std::int64_t, std::size_t> by_group;
   const auto join = [&](auto& known, const auto& key, std::size_t i) {
     const auto [at, fresh] = known.try_emplace(key, i);
     if (!fresh) parent[root(i)] = root(at->second);
   };
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    if (rows[i] < originals_ && data_.hashes[rows[i]] != ContentHash{})
-      join(by_hash, data_.hashes[rows[i]], i);
+    if (rows[i] < originals_) join(by_photo, first_copy_[rows[i]], i);
     if (!groups.empty()) join(by_group, groups[i], i);
   }
   std::vector<std::int64_t> numbers;
@@ -235,28 +234,25 @@ std::vector<std::int64_t> TrainJob::with_copies(const Rows& rows,
 
 // Photos that have a copy on the other side of the split.
 std::size_t TrainJob::copies_judged(const Rows& rows, const std::vector<int>& folds) const {
-  std::unordered_map<ContentHash, std::set<int>, ContentHashHasher> sides;
+  std::unordered_map<std::size_t, std::set<int>> sides;
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    if (rows[i] < originals_ && data_.hashes[rows[i]] != ContentHash{})
-      sides[data_.hashes[rows[i]]].insert(folds[i]);
+    if (rows[i] < originals_) sides[first_copy_[rows[i]]].insert(folds[i]);
   }
   std::size_t count = 0;
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    const auto at = rows[i] < originals_ ? sides.find(data_.hashes[rows[i]]) : sides.end();
-    count += at != sides.end() && at->second.size() > 1 && folds[i] >= 0;
-  }
+  for (std::size_t i = 0; i < rows.size(); ++i)
+    count += rows[i] < originals_ && folds[i] >= 0 && sides[first_copy_[rows[i]]].size() > 1;
   return count;
 }
 
 // Photos of the Test split that are copies of some of `rows`.
 std::size_t TrainJob::copies_in_test(const Rows& rows) const {
-  std::unordered_set<ContentHash, ContentHashHasher> trained_on;
+  std::vector<bool> trained_on(originals_);
   for (const std::size_t row : rows) {
-    if (row < originals_ && data_.hashes[row] != ContentHash{}) trained_on.insert(data_.hashes[row]);
+    if (row < originals_) trained_on[first_copy_[row]] = true;
   }
   std::size_t count = 0;
   for (std::size_t row = 0; row < originals_; ++row)
-    count += data_.splits[row] == "Test" && trained_on.contains(data_.hashes[row]);
+    count += data_.splits[row] == "Test" && trained_on[first_copy_[row]];
   return count;
 }
 
@@ -603,6 +599,11 @@ TrainedModel TrainJob::run(LabelledVectors data, const Network& network) {
   data_ = std::move(data);
   network_ = network;
   originals_ = data_.n;
+  std::unordered_map<ContentHash, std::size_t, ContentHashHasher> known;
+  for (std::size_t row = 0; row < originals_; ++row) {
+    const bool named = data_.hashes[row] != ContentHash{};
+    first_copy_.push_back(named ? known.try_emplace(data_.hashes[row], row).first->second : row);
+  }
   augment();
   reduce();
   for (std::size_t row = 0; row < originals_; ++row) {

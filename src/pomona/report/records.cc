@@ -8,6 +8,8 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "pomona/storage/uri_paths.h"
+
 namespace pomona {
 namespace {
 
@@ -54,24 +56,6 @@ std::string shell_word(const std::string& word) {
   std::string quoted = "'";
   for (const char c : word) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
   return quoted + "'";
-}
-
-// A report is handed on: credentials in addresses stay out of it.
-std::string without_credentials(std::string word) {
-  const std::size_t scheme = word.find("://");
-  if (scheme == std::string::npos) return word;
-  const std::size_t host = scheme + 3;
-  const std::size_t slash = std::min(word.find_first_of("/?", host), word.size());
-  const std::size_t sign = word.rfind('@', slash);
-  if (sign != std::string::npos && sign > host) word.replace(host, sign - host, "***");
-  for (const char* key :
-       {"access_key=", "secret_key=", "session_token=", "account_key=", "sas_token=", "token="}) {
-    for (std::size_t found = word.find(key); found != std::string::npos; found = word.find(key, found)) {
-      found += std::string_view(key).size();
-      word.replace(found, std::min(word.find('&', found), word.size()) - found, "***");
-    }
-  }
-  return word;
 }
 
 std::string joined(const json& words) {

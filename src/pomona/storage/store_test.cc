@@ -104,6 +104,17 @@ TEST(Uri, PlacesBelowKeepTheOptions) {
   EXPECT_EQ(file_place("a/b").name, "b");
 }
 
+TEST(Uri, RecordsHoldNoCredentials) {
+  EXPECT_EQ(without_credentials("--labels=s3://KEY:SECRET@bucket/a@b.csv?region=x&secret_key=y"),
+            "--labels=s3://***@bucket/a@b.csv?region=x&secret_key=***");
+  EXPECT_EQ(without_credentials("s3://K:S@one/x, s3://K:S@two"), "s3://***@one/x, s3://***@two");
+  EXPECT_EQ(without_credentials("https://account.blob.core.windows.net/box?sv=1&sig=abc%3D&se=2"),
+            "https://account.blob.core.windows.net/box?sv=1&sig=***&se=2");
+  for (const std::string word :
+       {"s3://bucket/me@home/x", "me@home/token=1", "gs://anonymous/x", "--scheme=http"})
+    EXPECT_EQ(without_credentials(word), word);
+}
+
 TEST(Uri, Remote) {
   EXPECT_TRUE(is_remote_uri("s3://b/k"));
   EXPECT_FALSE(is_remote_uri("file:///x"));

@@ -2,6 +2,7 @@
 #include "pomona/storage/uri_paths.h"
 
 #include <algorithm>
+#include <string_view>
 
 #include "pomona/storage/store.h"
 #include "pomona/storage/uri_internal.h"
@@ -29,6 +30,25 @@ std::string photo_root(const std::string& source) {
   if (!is_remote_uri(source)) return source;
   const RemoteUri uri = parse_remote(source, true);
   return join(uri.scheme + "://" + shown_authority(uri), uri.key);
+}
+
+std::string without_credentials(std::string text) {
+  const auto mask = [&](std::size_t from, std::size_t to) { text.replace(from, to - from, "***"); };
+  for (std::size_t host = text.find("://"); host != std::string::npos; host = text.find("://", host)) {
+    host += 3;
+    const std::size_t end = std::min(text.find_first_of("/? ", host), text.size());
+    const std::size_t sign = std::string_view(text).substr(0, end).rfind('@');
+    if (sign != std::string::npos && sign > host) mask(host, sign);
+  }
+  if (!text.contains("://")) return text;
+  for (const std::string_view key :
+       {"access_key=", "secret_key=", "session_token=", "account_key=", "sas_token=", "sig=", "token="}) {
+    for (std::size_t found = text.find(key); found != std::string::npos; found = text.find(key, found)) {
+      found += key.size();
+      mask(found, std::min(text.find_first_of("& ", found), text.size()));
+    }
+  }
+  return text;
 }
 
 FilePlace file_place(const std::string& file) {
