@@ -122,6 +122,16 @@ def test_a_table_that_lacks_photos(pomona, photos, results, tmp_path):
     assert json.loads((out / "evaluation.json").read_text())["split"] == "20 % held back"
 
 
+def test_classes_with_one_photo_are_told_in_one_line(pomona, photos, results, tmp_path):
+    table = tmp_path / "labels.csv"
+    training = sorted((photos / "Training").rglob("*.jpg"))
+    table.write_text("path,variety\n" + "".join(f"{p},{f'only {i}' if i < 7 else p.parent.name}\n" for i, p in enumerate(training)))
+    done = pomona("train", results[0], "-o", tmp_path / "m.onnx", "--labels", table)
+    told = [line for line in done.stderr.decode().splitlines() if "one training photo" in line]
+    assert told == ["warning: one training photo each of 'only 0', 'only 1', 'only 2', 'only 3', 'only 4' and 2 more: "
+                    "nothing can say how well they are told"]
+
+
 def test_evaluate_says_of_which_photos_its_shares_are(pomona, photos, results, tmp_path):
     model = results[0] / "model.onnx"
     strange = tmp_path / "strange"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pomona/base/text.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdio>
@@ -90,6 +91,15 @@ std::string human_count(std::uint64_t count) {
     digits.insert(at, ",");
   }
   return digits;
+}
+
+std::string name_some(const std::vector<std::string>& words) {
+  constexpr std::size_t kNamed = 5;
+  std::string text;
+  for (std::size_t i = 0; i < std::min(words.size(), kNamed); ++i)
+    text += (text.empty() ? "'" : ", '") + words[i] + "'";
+  if (words.size() > kNamed) text += " and " + human_count(words.size() - kNamed) + " more";
+  return text;
 }
 
 }  // namespace pomona

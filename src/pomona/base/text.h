@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace pomona {
 
@@ -21,5 +22,8 @@ std::string human_seconds(double seconds);
 
 // 7478 -> "7,478".
 std::string human_count(std::uint64_t count);
+
+// "'a', 'b', 'c', 'd', 'e' and 2 more": the first five of `words`, for messages.
+std::string name_some(const std::vector<std::string>& words);
 
 }  // namespace pomona

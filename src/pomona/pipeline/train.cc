@@ -410,12 +410,16 @@ void TrainJob::warn_about(const TargetLabels& target, const Plan& plan) {
   }
   std::size_t least = counts.size();
   std::size_t most = 0;
+  std::vector<std::string> single;
   for (std::size_t c = 0; c < counts.size(); ++c) {
     if (counts[c] == 0) continue;
     if (least == counts.size() || counts[c] < counts[least]) least = c;
     if (counts[c] > counts[most]) most = c;
-    if (counts[c] == 1)
-      warn(fmt::format("'{}' has one training photo: nothing can say how well it is told", target.labels[c]));
+    if (counts[c] == 1) single.push_back(target.labels[c]);
+  }
+  if (!single.empty()) {
+    warn(fmt::format("one training photo each of {}: nothing can say how well {} told", name_some(single),
+                     single.size() == 1 ? "it is" : "they are"));
   }
   if (!options_.balanced &&
       static_cast<double>(counts[most]) > kImbalance * static_cast<double>(counts[least])) {

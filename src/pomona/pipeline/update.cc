@@ -30,7 +30,6 @@ constexpr const char* kRule =
     "held-out "
     "photos of classes both know that neither was trained on; and, on those that the old one was trained on, "
     "does not fall below the 95 % interval of its validation";
-constexpr std::size_t kClassesNamed = 5;
 
 using Rows = std::vector<std::size_t>;
 
@@ -48,14 +47,6 @@ struct HeldOut {
 nlohmann::json field(const nlohmann::json& object, const char* name) {
   const auto at = object.is_object() ? object.find(name) : object.end();
   return object.is_object() && at != object.end() ? *at : nlohmann::json();
-}
-
-std::string named(const std::vector<std::string>& words) {
-  std::string text;
-  for (std::size_t i = 0; i < words.size() && i < kClassesNamed; ++i)
-    text += (text.empty() ? "'" : ", '") + words[i] + "'";
-  if (words.size() > kClassesNamed) text += fmt::format(" and {} more", words.size() - kClassesNamed);
-  return text;
 }
 
 // Two-sided exact test of McNemar (1947): of b + c photos on which just one of the two is right.
@@ -270,7 +261,7 @@ void UpdateJob::check_classes(const LabelledVectors& data) const {
           ErrorCode::kUsage,
           fmt::format("the old model tells {}, of which the sources have no photo to train on. Name what "
                       "it was trained on as a further SOURCE; to let classes go, train a new model.",
-                      named(missing)));
+                      name_some(missing)));
     }
   }
 }
