@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pomona/pipeline/purge.h"
 
+#include <arrow/buffer.h>
+#include <arrow/io/interfaces.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -23,6 +25,7 @@
 #include "pomona/contributions/contributions.h"
 #include "pomona/pipeline/moment_sequence.h"
 #include "pomona/pipeline/run_record.h"
+#include "pomona/storage/arrow_status_internal.h"
 #include "pomona/storage/dataset.h"
 #include "pomona/storage/listing.h"
 #include "pomona/storage/store.h"
@@ -36,6 +39,7 @@ namespace fs = std::filesystem;
 constexpr int kDeepest = 16;  // folders below dest
 constexpr const char* kRunRecord = "_run.json";
 constexpr std::int64_t kSecond = 1'000'000'000;  // ns
+constexpr std::int64_t kPiece = 1 << 20;         // bytes
 
 std::string utc(std::int64_t seconds) {
   const std::time_t time = seconds;
@@ -108,6 +112,24 @@ bool is_link(const Store& store, const std::string& name) {
   if (!store.is_local()) return false;
   std::error_code error;
   return fs::is_symlink(fs::symlink_status(store.uri() + "/" + name, error));
+}
+
+// Whether a file holds `sign`, or begins with it. A table may be larger than memory: read in pieces.
+bool holds(const Store& store, const std::string& name, std::string_view sign, bool at_start) {
+  const std::string what = "cannot read " + escape_path(store.uri() + "/" + name);
+  const auto file = store.open_file(name);
+  const auto size = take(file->GetSize(), what);
+  std::string window;
+  for (std::int64_t at = 0; at < size;) {
+    const auto piece = take(file->ReadAt(at, at_start ? std::ssize(sign) : kPiece), what);
+    if (piece->size() == 0) break;
+    at += piece->size();
+    window += std::string_view(*piece);
+    if (at_start) return window.starts_with(sign);
+    if (window.contains(sign)) return true;
+    window.erase(0, window.size() - std::min(window.size(), sign.size() - 1));
+  }
+  return false;
 }
 
 // The newest change among the photos or parts that a listing finds; none where it finds nothing.
@@ -362,16 +384,14 @@ class Purge {
       const std::string name = companion.name;
       if ((name.starts_with("pca/") && is_link(store, "pca")) || is_link(store, name) || !store.exists(name))
         continue;
-      const std::string content = store.read(name);
-      if (companion.at_start ? !content.starts_with(companion.sign)
-                             : content.find(companion.sign) == std::string::npos) {
+      if (!holds(store, name, companion.sign, companion.at_start)) {
         warn(store.uri() + "/" + name + " is not a file of ours. It is left as it is");
         continue;
       }
       PurgeItem item;
       item.what = companion.what;
       item.place = store.uri() + "/" + name;
-      item.bytes = content.size();
+      item.bytes = static_cast<std::uint64_t>(std::max<std::int64_t>(0, store.size(name)));
       item.date = date;
       remove(std::move(item), [&] {
         store.remove(name);

@@ -103,6 +103,26 @@ TEST(Purge, ARemovalThatWasBrokenOffIsTakenUpAgain) {
   EXPECT_TRUE(std::filesystem::is_empty(folder / "old"));
 }
 
+TEST(Purge, KnowsItsOwnFilesHoweverLarge) {
+  const TemporaryFolder folder;
+  const Store results = Store::open(folder.path());
+  write_dataset(folder / "features", "2020-01-31T10:20:30Z");
+  constexpr std::size_t kPiece = 1 << 20;  // what purge() reads at a time
+  results.write("report.html", std::string(2 * kPiece - 3, ' ') + "Pomona" + std::string(kPiece, ' '));
+  results.write("model.onnx", std::string(kPiece + 9, ' '));
+  results.write("reduced.csv", std::string(2 * kPiece, ' ') + "path,");
+  std::vector<std::string> warnings;
+  Hooks hooks;
+  hooks.warning = [&](const std::string& text) { warnings.push_back(text); };
+  const PurgeResult result = purge({.dest = folder.path(), .yes = true, .log = folder / "log"}, hooks);
+  ASSERT_EQ(result.items.size(), 2u);
+  EXPECT_EQ(result.items[0].what, "report");
+  EXPECT_EQ(result.items[0].bytes, 3 * kPiece + 3);
+  ASSERT_EQ(warnings.size(), 2u);
+  EXPECT_THAT(warnings[0], HasSubstr("model.onnx is not a file of ours"));
+  EXPECT_THAT(warnings[1], HasSubstr("reduced.csv is not a file of ours"));
+}
+
 TEST(Purge, StopsBetweenItems) {
   const TemporaryFolder folder;
   write_dataset(folder / "old", "2020-01-31T10:20:30Z");

@@ -55,8 +55,7 @@ class Store {
 
   bool exists(std::string_view name) const;        // an object of that name, not a folder
   std::int64_t size(std::string_view name) const;  // in bytes; -1 where there is no such object
-  std::string read(
-      std::string_view name) const;  // whole object. Throws Error{kNotFound | kPermission | kIo}.
+  std::string read(std::string_view name) const;   // all of it; Error{kNotFound | kPermission | kIo}
   // Whole or not at all: local files by temporary name, fsync and rename; objects by the store's own atomic
   // put.
   void write(std::string_view name, std::string_view bytes) const;
