@@ -266,3 +266,20 @@ def test_report_of_a_dataset_itself(pomona, network, photos, tmp_path):
     assert table(tmp_path / "out").num_rows == 120
     pomona("featurize", photos, tmp_path / "out", *small(network), "--overwrite")
     assert not (tmp_path / "out" / "_report.html").exists(), "it was about other rows"
+
+
+def test_sources_that_share_photos(pomona, network, photos, tmp_path):
+    """A photo listed twice would be two rows: refused by name before anything is written."""
+    inner = photos / "apple"
+    for verb in ("featurize", "run"):
+        done = pomona(verb, photos, inner, tmp_path / verb, *small(network), code=2)
+        assert f"{inner} lies in the source {photos}" in done.stderr.decode()
+        assert not (tmp_path / verb).exists()
+    done = pomona("estimate", photos, f"{photos}/", *small(network), code=2)
+    assert b"same place" in done.stderr
+
+
+def test_limit_of_none(pomona, network, photos, tmp_path):
+    for verb in ("featurize", "run", "predict"):
+        done = pomona(verb, photos, tmp_path / "out", "--limit", "0", code=2)
+        assert b"--limit" in done.stderr

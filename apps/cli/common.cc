@@ -18,7 +18,9 @@ void add_photo_flags(CLI::App& app, PhotoFlags& flags) {
   app.add_option("--paths-from", flags.paths_from,
                  "Read paths from a file, one a line or NUL-separated; - is stdin")
       ->group("Photos");
-  app.add_option("--limit", flags.limit, "Only the first N photos")->group("Photos");
+  app.add_option("--limit", flags.limit, "Only the first N photos")
+      ->check(CLI::PositiveNumber)
+      ->group("Photos");
 }
 
 void add_network_flags(CLI::App& app, NetworkFlags& flags) {

@@ -53,8 +53,11 @@ TEST(Listing, UnitsGiveThePhotosOfTheWholeInItsOrder) {
   fs::create_directory_symlink(photos, photos / "b" / "round");
   fs::create_directory_symlink(photos / "a", photos / "again");
 
+  const fs::path more = scratch.path() / "more";
+  for (const char* name : {"a/1.jpg", "a.jpg", "left-out.jpg"}) put(more / name);
+
   FeaturizeOptions options;
-  options.listing.sources = {photos.string(), (photos / "a").string(), (photos / "a.jpg").string()};
+  options.listing.sources = {photos.string(), (more / "a").string(), (more / "a.jpg").string()};
   options.dest = (scratch.path() / "dest").string();
   const Job job = job_of(options);
   std::vector<std::string> expected;
@@ -70,6 +73,15 @@ TEST(Listing, UnitsGiveThePhotosOfTheWholeInItsOrder) {
   limited.featurize.listing.limit = 5;
   expected.resize(5);
   EXPECT_THAT(listed_in_units(limited, 100, 2), ElementsAreArray(expected));
+}
+
+TEST(Listing, NoPhotoCountsTwice) {
+  FeaturizeOptions options;
+  options.listing.sources = {"s3://bucket/photos", "s3a://bucket/photos/2026/"};
+  options.dest = "/dest";
+  EXPECT_THROW(job_of(options), Error);
+  options.listing.sources.back() = "s3a://bucket/photos-2026/";
+  EXPECT_NO_THROW(job_of(options));
 }
 
 TEST(Listing, WithoutPhotosSaysSo) {

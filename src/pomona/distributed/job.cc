@@ -179,6 +179,7 @@ TrainingOptions training_from(const json& in) {
 }  // namespace
 
 Job job_of(const FeaturizeOptions& options) {
+  require_separate_sources(options.listing);
   Job job;
   job.kind = "featurize";
   job.featurize = options;

@@ -127,6 +127,7 @@ void FeaturizeJob::throw_error() {
 }
 
 void FeaturizeJob::open() {
+  require_separate_sources(options_.listing);
   dest_ = Store::open(options_.dest);
   threads_ = options_.threads > 0 ? options_.threads : cpu_budget();
   options_.listing.sources = normalized_sources(std::move(options_.listing.sources));

@@ -12,6 +12,7 @@ namespace pomona {
 
 PhotoSample sample_photos(const ListingOptions& listing, const SampleOptions& options, std::stop_token stop) {
   using std::chrono::steady_clock;
+  require_separate_sources(listing);
   PhotoSample sample;
   std::mt19937_64 random(options.seed);
   const auto begin = steady_clock::now();

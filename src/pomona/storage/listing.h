@@ -36,6 +36,11 @@ struct ListingOptions {
 void list_photos(const ListingOptions& options, const std::function<bool(Entry&&)>& sink,
                  std::stop_token stop = {});
 
+// Throws Error{kUsage} where one of the sources is another by another name, or lies in it, so that photos
+// would be listed twice: symbolic links are followed up to the source itself, and of object stores the server
+// counts, not the other options. Paths of a list may repeat. Reads no folder.
+void require_separate_sources(const ListingOptions& options);
+
 // Shell glob on a name: * ? [a-z] {a,b}.
 bool glob_match(std::string_view pattern, std::string_view name);
 

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <thread>
@@ -13,9 +14,11 @@
 namespace pomona {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using testing::TemporaryFolder;
 
 std::vector<Entry> entries(const ListingOptions& options) {
@@ -140,6 +143,67 @@ TEST(Listing, SeveralSourcesOneAfterTheOther) {
   const std::string single = folder.add("c/3.data");
   EXPECT_THAT(paths({.sources = {folder / "b", single, "file://" + folder.path() + "/a"}}, folder.path()),
               ElementsAre("b/1.jpg", "c/3.data", "a/2.jpg"));
+}
+
+// What refuses the sources; "" = nothing.
+std::string refusal(const ListingOptions& options) {
+  try {
+    require_separate_sources(options);
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kUsage);
+    return error.what();
+  }
+  return "";
+}
+
+TEST(Listing, SourcesThatShareFolders) {
+  const TemporaryFolder folder;
+  for (const char* name :
+       {"d/a/1.jpg", "d/ab/1.jpg", "d2/1.jpg", "d/.hidden/1.jpg", "d/_own/deep/1.jpg", "d/data.bin"})
+    folder.add(name);
+  ASSERT_EQ(::symlink((folder / "d").c_str(), (folder / "link").c_str()), 0);
+  ASSERT_EQ(::symlink((folder / "d2").c_str(), (folder / "d/far").c_str()), 0);
+  const auto both = [&](const std::string& one, const std::string& other) {
+    const std::string forth = refusal({.sources = {folder / one, folder / other}});
+    const std::string back = refusal({.sources = {folder / other, folder / one}});
+    EXPECT_EQ(forth.empty(), back.empty()) << one << " and " << other;
+    return forth;
+  };
+  EXPECT_THAT(both("d", "d/a"), AllOf(HasSubstr(folder / "d/a lies in the source " + folder / "d:"),
+                                      HasSubstr("Leave it out")));
+  EXPECT_THAT(both("d", "d"), HasSubstr("same place"));
+  for (const char* again : {"d/", "./d", "d2/../d", "link", "link/"})
+    EXPECT_THAT(both("d", again), HasSubstr("same place")) << again;
+  for (const char* inner : {"d/a/", "d/a/1.jpg", "link/a", "d/far", "d/nothing/there"})
+    EXPECT_THAT(both("d", inner), HasSubstr("lies in")) << inner;
+  EXPECT_THAT(refusal({.sources = {"file://" + folder.path() + "/d", folder / "d/a"}}), HasSubstr("lies in"));
+  EXPECT_THAT(refusal({.sources = {"/", folder / "d"}}), HasSubstr("lies in"));
+  // A listing does not come to what is hidden, or to a file that is no photo.
+  for (const char* apart : {"d2", "d/.hidden", "d/_own/deep", "d/data.bin"})
+    EXPECT_EQ(both("d", apart), "") << apart;
+  EXPECT_EQ(both("d/a", "d/ab"), "");
+  EXPECT_EQ(refusal({.sources = {"/"}}), "");
+  EXPECT_THAT(refusal({.sources = {folder / "d", folder / "d/data.bin"}, .glob = "*.bin"}),
+              HasSubstr("lies in"));
+}
+
+TEST(Listing, UrisThatShareFolders) {
+  const auto both = [](const std::string& one, const std::string& other) {
+    const std::string forth = refusal({.sources = {one, other}});
+    EXPECT_EQ(forth.empty(), refusal({.sources = {other, one}}).empty()) << one << " and " << other;
+    return forth;
+  };
+  for (const char* again : {"s3://b/d", "s3a://b/d/", "s3://b/d?region=eu-west-1", "s3://me:key@b/d"})
+    EXPECT_THAT(both("s3://b/d", again), HasSubstr("same place")) << again;
+  EXPECT_THAT(both("s3://b", "s3n://b/"), HasSubstr("same place"));
+  EXPECT_THAT(both("s3://b", "s3://b/d/a?region=x"), HasSubstr("lies in"));
+  EXPECT_THAT(both("s3://b/d", "s3://b/d/a"), HasSubstr("lies in"));
+  EXPECT_EQ(both("s3://b", "s3://c"), "");
+  EXPECT_THAT(both("gs://b/d", "gcs://b/d/a"), HasSubstr("lies in"));
+  EXPECT_THAT(both("s3://me:secret@b/d", "s3://b/d/a"), Not(HasSubstr("secret")));
+  for (const char* apart : {"s3://b/d2", "s3://other/d", "gs://b/d",
+                            "s3://b/d?endpoint_override=localhost:9000", "/b/d", "s3://b/d/_temporary/x"})
+    EXPECT_EQ(both("s3://b/d", apart), "") << apart;
 }
 
 TEST(Listing, LimitAndStop) {
