@@ -12,7 +12,9 @@ namespace pomona {
 std::optional<std::string> folder_label(std::string_view path, std::string_view root);
 
 // "Training", "Validation" or "Test" where a folder of the path below `root` (or the last folder of `root`
-// itself) says so, in any case and the usual short forms (train, val, valid, testing); else none.
+// itself) says so, in any case and the usual short forms (train, val, valid, testing); the nearest to the
+// photo of several; else none. Where `root` is empty (a list of paths) or the photo itself, all folders of
+// the path count.
 std::optional<std::string> path_split(std::string_view path, std::string_view root);
 
 // Whether a folder named like a split stands in the local folder `root`, at most three levels down; gives up

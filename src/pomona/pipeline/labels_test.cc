@@ -42,6 +42,9 @@ TEST(PathSplit, ReadsTrainingValidationAndTestInAnyUsualForm) {
   EXPECT_EQ(path_split("/d/Test/kiwi/1.jpg", "/d/Test"), "Test") << "the source itself may be the split";
   EXPECT_EQ(path_split("/test/d/kiwi/1.jpg", "/test/d"), std::nullopt)
       << "folders above the source say nothing";
+  EXPECT_EQ(path_split("/d/test/a/Training/kiwi/1.jpg", ""), "Training") << "of a list: the nearest";
+  EXPECT_EQ(path_split("/test/d/kiwi/1.jpg", "/test/d/kiwi/1.jpg"), "Test")
+      << "a file has no folder to begin at";
   EXPECT_EQ(path_split("/d/contest/kiwi/1.jpg", "/d"), std::nullopt);
 }
 
