@@ -234,6 +234,13 @@ def test_photos_that_cannot_be_learned_from(pomona, photos, tmp_path):
     (tmp_path / "bad" / "Apple" / "1.jpg").write_bytes(b"nothing")
     flags = ["--input-size", "64", "-q", "-o", tmp_path / "m.onnx"]
     assert b"none of the 1 photos" in pomona("train", tmp_path / "bad", *flags, code=1).stderr
+    for i in range(4):
+        for name in COLOURS:
+            (tmp_path / "bad" / name).mkdir(exist_ok=True)
+            shutil.copy(photos / "Training" / name / f"{4 * i}.jpg", tmp_path / "bad" / name / f"good{i}.jpg")
+    shown = pomona("train", tmp_path / "bad", "--input-size", "64", "-o", tmp_path / "m.onnx").stderr.decode()
+    assert f"1 of the 13 photos of {tmp_path / 'bad'} could not be read and are left out" in shown
+    assert "Apple/1.jpg (decode: " in shown and "pomona featurize" in shown
     shown = pomona("train", photos / "Test", *flags, code=2).stderr
     assert b"Test split" in shown and b"one class" not in shown
 

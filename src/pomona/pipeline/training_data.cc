@@ -263,6 +263,15 @@ SourceKind kind_of(const std::string& source) {
   return SourceKind::kPhotos;
 }
 
+std::string rejects_warning(const FeaturizeResult& result, const Store& dataset, const std::string& source) {
+  std::vector<std::string> photos;
+  for (const RejectRow& row : DatasetReader::open(dataset).rejects())
+    photos.push_back(row.path + " (" + row.stage + ": " + row.reason + ")");
+  return human_count(result.rejected) + " of the " + human_count(result.listed) + " photos of " + source +
+         " could not be read and are left out: " + name_some(photos) +
+         ". `pomona featurize` lists each with its reason.";
+}
+
 void featurize_into(FeaturizeOptions featurize_options, const std::string& photos,
                     const std::filesystem::path& dest, const std::string& source, const Hooks& hooks,
                     const std::stop_token& stop, SourceRows& rows) {
@@ -270,8 +279,11 @@ void featurize_into(FeaturizeOptions featurize_options, const std::string& photo
   featurize_options.dest = dest.string();
   featurize_options.moments = false;
   featurize_options.labels = "folder";
-  featurize(featurize_options, hooks, stop);
-  read_vectors(Store::open(featurize_options.dest), source, rows);
+  const FeaturizeResult result = featurize(featurize_options, hooks, stop);
+  const Store dataset = Store::open(featurize_options.dest);
+  if (result.rejected > 0 && result.written > 0 && hooks.warning)
+    hooks.warning(rejects_warning(result, dataset, source));
+  read_vectors(dataset, source, rows);
   std::error_code ignored;
   std::filesystem::remove_all(dest, ignored);
 }
