@@ -141,7 +141,10 @@ void add_models(CLI::App& app, Action& action) {
   add->callback([add_flags, &action] {
     action = [add_flags](const Context&) {
       PreprocessSpec spec = preprocess_spec(add_flags->preprocess);
-      if (add_flags->input_size) spec.width = spec.height = *add_flags->input_size;
+      if (add_flags->input_size) {
+        spec.width = spec.height = *add_flags->input_size;
+        spec.sized = true;
+      }
       print_card(add_model(add_flags->name, add_flags->file, spec, add_flags->layer, add_flags->licence));
       return kDone;
     };

@@ -243,6 +243,22 @@ def test_pooling_and_preprocessing(tmp_path, channels_last, preprocess, pool):
     assert np.allclose(found, expected, atol=1e-5 * max(1, np.abs(expected).max()))
 
 
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_layout_is_found_where_no_side_is_stated(tmp_path, channels_last):
+    """Exporters leave every side open at times: only the first convolution tells where the colours stand."""
+    onnx = pytest.importorskip("onnx")
+    path = small_network(tmp_path / "small.onnx", [GAP, FLAT, ("MatMul", ["flat", "small"], "out", {})], channels_last)
+    model = onnx.load(path)
+    for i, side in enumerate(model.graph.input[0].type.tensor_type.shape.dim):
+        side.dim_param = "nchw"[i]
+    onnx.save(model, path)
+    pixels = noise(3, 24)
+    found, _ = pomona(tmp_path, pixels, path, preprocess="torch", layer="map", input_size=24)
+    expected = reference(path, pixels, "map", [123.675, 116.28, 103.53], [58.395, 57.12, 57.375],
+                         channels_last=channels_last).mean((2, 3))
+    assert np.allclose(found, expected, atol=1e-5)
+
+
 def test_flattened_map_is_taken_channels_last(tmp_path):
     path = small_network(tmp_path / "small.onnx",
                          [("Flatten", ["map"], "flat", {}), ("MatMul", ["flat", "large"], "out", {})])

@@ -86,6 +86,7 @@ std::string stable_name(const Value& map, const Value& cut, const std::string& a
 struct Input {
   ParameterPtr parameter;
   bool channels_last = false;
+  bool told = true;  // by its shape; else channels_last is an assumption
 };
 
 bool could_be(const ov::Dimension& dimension, std::int64_t length) {
@@ -103,21 +104,25 @@ Input find_input(const ov::Model& model, bool assume_channels_last) {
   }
   const ov::PartialShape& shape = used[0]->get_partial_shape();
   const std::string text = shape.to_string();
-  if (shape.rank().is_dynamic()) return {used[0], assume_channels_last};
+  if (shape.rank().is_dynamic()) return {used[0], assume_channels_last, false};
   if (shape.rank().get_length() != 4) {
     throw Error(ErrorCode::kUsage,
                 "the network's input has the shape " + text + "; a batch of RGB pictures has four sides");
   }
   const bool first = could_be(shape[1], 3);
   const bool last = could_be(shape[3], 3);
-  if (!first && !last) {
+  // A number of channels, and not a side in pixels: the other side, if open, is no colours either.
+  const auto channels = [&](std::size_t at) { return shape[at].is_static() && shape[at].get_length() <= 4; };
+  const bool other_colours =
+      (channels(1) && !first && shape[3] != 3) || (channels(3) && !last && shape[1] != 3);
+  if ((!first && !last) || other_colours) {
     throw Error(ErrorCode::kUsage,
                 "the network's input has the shape " + text + ", with no side of 3 for red, green and blue");
   }
   if (first != last) return {used[0], last};
   // Both could be: the side that says 3 wins, then what the frontend's format is known for.
   if (shape[1].is_static() != shape[3].is_static()) return {used[0], shape[3].is_static()};
-  return {used[0], assume_channels_last};
+  return {used[0], assume_channels_last, false};
 }
 
 int side(const ov::PartialShape& shape, std::size_t index, int asked) {
@@ -354,6 +359,11 @@ struct Pooled {
 Pooled pool_to_vector(const Value& cut, Pool asked, const Input& input) {
   const Value map = unflattened(cut);
   const ov::Shape& shape = map.get_shape();
+  if ((asked == Pool::kAvg || asked == Pool::kMax) && shape.size() != 2 && shape.size() != 4) {
+    throw Error(ErrorCode::kUsage,
+                "the layer " + name_of(cut) + " has the shape " + cut.get_partial_shape().to_string() +
+                    ", no map with height and width to pool: give --pool none, or another --layer");
+  }
   const bool flattened = map != cut;
   Value value = map;
   Pool pool = Pool::kNone;
@@ -439,6 +449,7 @@ ParameterPtr prepend_preprocessing(const Input& input, const PreprocessSpec& spe
   Value value = bytes->output(0);
   raw_pixels = type == ov::element::u8 || type == ov::element::i8;
   if (raw_pixels) {
+    if (spec.bgr) value = std::make_shared<ov::op::v8::Gather>(value, constant({2, 1, 0}), constant({3}));
     if (type == ov::element::i8) {  // TFLite's signed twin of u8: zero point 128
       value = std::make_shared<ov::op::v0::Convert>(value, ov::element::f32);
       value = std::make_shared<ov::op::v1::Subtract>(
@@ -505,16 +516,27 @@ int batch_for(int width, int height) {
 
 CutNetwork cut_network(std::shared_ptr<ov::Model> model, const CutOptions& options,
                        const PreprocessSpec& spec) {
-  const Input input = find_input(*model, options.channels_last);
+  Input input = find_input(*model, options.channels_last);
   const ov::PartialShape& given = input.parameter->get_partial_shape();
-  CutNetwork network;
-  network.height = side(given, input.channels_last ? 1 : 2, options.height);
-  network.width = side(given, input.channels_last ? 2 : 3, options.width);
-  const std::string size = std::to_string(network.width) + " x " + std::to_string(network.height);
   const std::string own = given.to_string();
-  try {
-    model->reshape({{input.parameter->output(0), input_shape(input, 1, network.height, network.width)}});
-  } catch (const std::exception&) {
+  CutNetwork network;
+  const auto fits = [&] {
+    network.height = side(given, input.channels_last ? 1 : 2, options.height);
+    network.width = side(given, input.channels_last ? 2 : 3, options.width);
+    try {
+      model->reshape({{input.parameter->output(0), input_shape(input, 1, network.height, network.width)}});
+    } catch (const std::exception&) {
+      return false;
+    }
+    return true;
+  };
+  bool resized = fits();
+  if (!resized && !input.told) {
+    input.channels_last = !input.channels_last;
+    resized = fits();
+  }
+  const std::string size = std::to_string(network.width) + " x " + std::to_string(network.height);
+  if (!resized) {
     throw Error(ErrorCode::kUsage, "the network's input " + own + " cannot be changed to " + size +
                                        " pixels: give --input-size as the network was made for");
   }

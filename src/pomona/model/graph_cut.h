@@ -33,7 +33,8 @@ struct CutNetwork {
   int width = 0;            // pixels
   int height = 0;           // pixels
   int batch = 0;            // photos
-  bool raw_pixels = false;  // the network takes bytes itself (quantized): mean and std are not applied
+  bool raw_pixels = false;  // the network takes bytes itself (quantized): mean and std are not applied, the
+                            // order of colours is
 };
 
 // How many photos of an input size pass through a network at once with the least time for each.

@@ -39,12 +39,11 @@ struct Source {
   fs::path file;
   PreprocessSpec spec;
   std::string layer;
-  bool sized = false;  // the preprocessing says which input size
 };
 
 bool looks_like_path(const std::string& model) {
   if (model.find('/') != std::string::npos) return true;
-  const std::string extension = fs::path(model).extension().string();
+  const std::string extension = lower_extension(model);
   return extension == ".onnx" || extension == ".xml" || extension == ".tflite";
 }
 
@@ -62,7 +61,6 @@ Source resolve(const NetworkOptions& options) {
                       "or a JSON file");
     }
     source.spec = preprocess_spec(*options.preprocess);
-    source.sized = source.spec.mode == "custom";
   } else {
     const ModelCard card = find_model(options.model);
     if (!card.installed) {
@@ -74,10 +72,10 @@ Source resolve(const NetworkOptions& options) {
     source.name = card.name;
     source.file = card.file;
     source.spec = options.preprocess ? preprocess_spec(*options.preprocess) : card.preprocess;
-    source.sized = true;
-    if (options.preprocess && source.spec.mode != "custom") {
+    if (!source.spec.sized) {
       source.spec.width = card.preprocess.width;
       source.spec.height = card.preprocess.height;
+      source.spec.sized = true;
     }
     if (options.layer == "penultimate") source.layer = card.layer;
   }
@@ -257,11 +255,11 @@ namespace {
 PreprocessSpec resolved_spec(const CutNetwork& cut, PreprocessSpec spec) {
   spec.width = cut.width;
   spec.height = cut.height;
+  spec.sized = true;
   if (cut.raw_pixels) {
     spec.mode = "custom";
     spec.mean = {0, 0, 0};
     spec.std = {1, 1, 1};
-    spec.bgr = false;
   }
   return spec;
 }
@@ -388,7 +386,7 @@ Network Network::load_embedded(const onnx::ModelProto& parsed, const NetworkOpti
 Network Network::load(const NetworkOptions& options) {
   check(options);
   OnnxModel parsed;
-  if (looks_like_path(options.model) && fs::path(options.model).extension() == ".onnx" &&
+  if (looks_like_path(options.model) && lower_extension(options.model) == ".onnx" &&
       fs::is_regular_file(options.model)) {
     parsed = load_onnx(options.model);
     if (is_embedded(*parsed)) return load_embedded(*parsed, options);
@@ -404,7 +402,7 @@ Network Network::load(const NetworkOptions& options) {
     cut_options.channels_last = format == NetworkFormat::kTfLite || format == NetworkFormat::kSavedModel;
     if (options.input_size) {
       cut_options.width = cut_options.height = *options.input_size;
-    } else if (source.sized) {
+    } else if (source.spec.sized) {
       cut_options.width = source.spec.width;
       cut_options.height = source.spec.height;
     }

@@ -25,6 +25,9 @@ enum class NetworkFormat : std::uint8_t { kOnnx, kIr, kTfLite, kSavedModel };
 // Throws Error{kNotFound | kUsage}; the message lists the formats.
 NetworkFormat network_format(const std::filesystem::path& file);
 
+// The ending of a file's name, small letters, with its dot.
+std::string lower_extension(const std::filesystem::path& file);
+
 // The files a network is made of, its own first: IR's .bin and ONNX external data beside it; a SavedModel is
 // its folder. Throws Error.
 std::vector<std::filesystem::path> network_files(const std::filesystem::path& file);

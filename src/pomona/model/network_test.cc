@@ -24,7 +24,9 @@ namespace {
 namespace fs = std::filesystem;
 using testing::add_node;
 using ::testing::AllOf;
+using ::testing::FloatNear;
 using ::testing::HasSubstr;
+using ::testing::Pointwise;
 using testing::tiny_network;
 using testing::write_onnx;
 
@@ -232,6 +234,102 @@ TEST_F(NetworkTest, AFixedInputSizeIsNamedWhereItCannotChange) {
   const auto [code, message] = load_error(wrong);
   EXPECT_EQ(code, ErrorCode::kUsage);
   EXPECT_THAT(message, HasSubstr("64 x 64"));
+}
+
+TEST_F(NetworkTest, AFileOfPreprocessingSaysTheSizeOnlyWhereItStatesOne) {
+  const auto spec = [&](const std::string& text) {
+    const fs::path file = home_ / "spec.json";
+    write_file_atomically(file, text);
+    NetworkOptions options = options_for(tiny_file());
+    options.input_size.reset();
+    options.preprocess = file.string();
+    return options;
+  };
+  EXPECT_EQ(Network::load(spec(R"({"mode": "torch", "width": 64, "height": 48})")).preprocess().width, 64);
+  NetworkOptions sizeless = spec(R"({"mean": [0, 0, 0], "std": [255, 255, 255]})");
+  EXPECT_EQ(Network::load(sizeless).preprocess().width, 224);
+  onnx::ModelProto fixed = tiny_network();
+  auto& shape =
+      *fixed.mutable_graph()->mutable_input(0)->mutable_type()->mutable_tensor_type()->mutable_shape();
+  for (const int i : {2, 3}) shape.mutable_dim(i)->set_dim_value(96);
+  sizeless.model = write_onnx(fixed, "fixed-96.onnx").string();
+  EXPECT_EQ(Network::load(sizeless).preprocess().width, 96);
+}
+
+TEST_F(NetworkTest, BytesAreGivenInTheOrderOfColoursAskedFor) {
+  onnx::ModelProto bytes = tiny_network();
+  onnx::GraphProto& graph = *bytes.mutable_graph();
+  graph.mutable_input(0)->mutable_type()->mutable_tensor_type()->set_elem_type(onnx::TensorProto::UINT8);
+  onnx::NodeProto cast;
+  cast.set_op_type("Cast");
+  cast.add_input("input");
+  cast.add_output("numbers");
+  auto& to = *cast.add_attribute();
+  to.set_name("to");
+  to.set_type(onnx::AttributeProto::INT);
+  to.set_i(onnx::TensorProto::FLOAT);
+  graph.mutable_node(0)->set_input(0, "numbers");
+  const auto nodes = graph.node();
+  graph.clear_node();
+  *graph.add_node() = cast;
+  for (const auto& node : nodes) *graph.add_node() = node;
+  const fs::path file = write_onnx(bytes, "bytes.onnx");
+
+  // The same photo, its colours turned round by hand.
+  const auto vector = [&](const std::string& preprocess, bool turned) {
+    NetworkOptions options = options_for(file);
+    options.preprocess = preprocess;
+    const Network network = Network::load(options);
+    InferLane lane = network.make_lane();
+    const auto pixels = lane.pixels(0);
+    for (std::size_t i = 0; i < pixels.size(); ++i) {
+      pixels[i] = pixel(0, turned ? i / 3 * 3 + 2 - i % 3 : i);
+    }
+    lane.infer();
+    const auto features = lane.features(0);
+    return std::vector<float>(features.begin(), features.end());
+  };
+  EXPECT_NE(vector("tf", true), vector("tf", false));
+  EXPECT_THAT(vector("caffe", false), Pointwise(FloatNear(1e-4F), vector("tf", true)));
+}
+
+TEST_F(NetworkTest, ANetworkForGreyPicturesIsRefusedWhateverSidesAreOpen) {
+  onnx::ModelProto grey = tiny_network();
+  auto& shape =
+      *grey.mutable_graph()->mutable_input(0)->mutable_type()->mutable_tensor_type()->mutable_shape();
+  shape.mutable_dim(1)->set_dim_value(1);
+  onnx::TensorProto& weights = *grey.mutable_graph()->mutable_initializer(0);
+  weights.set_dims(1, 1);
+  weights.mutable_float_data()->Truncate(8 * 3 * 3);
+  NetworkOptions options = options_for(write_onnx(grey, "grey.onnx"));
+  options.input_size.reset();
+  const auto [code, message] = load_error(options);
+  EXPECT_EQ(code, ErrorCode::kUsage);
+  EXPECT_THAT(message, HasSubstr("no side of 3"));
+}
+
+TEST_F(NetworkTest, PoolingOfWhatIsNoMapIsRefused) {
+  onnx::ModelProto tokens = tiny_network();
+  onnx::GraphProto& graph = *tokens.mutable_graph();
+  graph.clear_output();
+  graph.add_output()->set_name("tokens");
+  onnx::NodeProto& reshape = add_node(graph, "Reshape", {"map", "shape"}, "rows");
+  reshape.set_name("rows");
+  auto& shape = *graph.add_initializer();
+  shape.set_name("shape");
+  shape.set_data_type(onnx::TensorProto::INT64);
+  shape.add_dims(3);
+  for (const int side : {0, 8, -1}) shape.add_int64_data(side);
+  auto& order = *add_node(graph, "Transpose", {"rows"}, "tokens").add_attribute();
+  order.set_name("perm");
+  order.set_type(onnx::AttributeProto::INTS);
+  for (const int axis : {0, 2, 1}) order.add_ints(axis);
+  NetworkOptions options = options_for(write_onnx(tokens, "tokens.onnx"));
+  EXPECT_EQ(Network::load(options).dimension(), 256 * 8);
+  options.pool = Pool::kAvg;
+  const auto [code, message] = load_error(options);
+  EXPECT_EQ(code, ErrorCode::kUsage);
+  EXPECT_THAT(message, AllOf(HasSubstr("tokens"), HasSubstr("--pool")));
 }
 
 TEST_F(NetworkTest, HeadlessNetworksAreTakenAsTheyAre) {

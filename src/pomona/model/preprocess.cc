@@ -139,6 +139,7 @@ PreprocessSpec preprocess_from_json(const json& object) {
   if (spec.mean != named.mean || spec.std != named.std || spec.bgr != named.bgr) spec.mode = "custom";
   read_side(object, "width", spec.width);
   read_side(object, "height", spec.height);
+  spec.sized = object.contains("width") || object.contains("height");
   try {
     if (const auto kernel = read_text(object, "kernel")) spec.kernel = parse_kernel(*kernel);
     if (const auto fit = read_text(object, "fit")) spec.fit = parse_fit(*fit);

@@ -19,8 +19,9 @@ struct PreprocessSpec {
   bool bgr = false;         // the network wants blue first
   std::array<float, 3> mean = {127.5F, 127.5F, 127.5F};  // in the network's colour order
   std::array<float, 3> std = {127.5F, 127.5F, 127.5F};
-  int width = 224;   // pixels
-  int height = 224;  // pixels
+  int width = 224;     // pixels
+  int height = 224;    // pixels
+  bool sized = false;  // width and height were asked for, and not only assumed
   Kernel kernel = Kernel::kBicubic;
   Fit fit = Fit::kSquash;
   bool exif_orientation = true;

@@ -5,10 +5,12 @@
 #include <set>
 
 #include <nlohmann/json.hpp>
+#include <openvino/runtime/core.hpp>
 
 #include "pomona/base/error.h"
 #include "pomona/base/hash.h"
 #include "pomona/base/paths.h"
+#include "pomona/model/graph_cut.h"
 #include "pomona/model/network_file.h"
 #include "pomona/model/onnx_graph.h"
 #include "pomona/model/registry_cards.h"
@@ -109,7 +111,9 @@ std::uint64_t bytes_below(const fs::path& path) {
 
 // Copies the network's files; returns the one that is opened.
 fs::path copy_network(const fs::path& file, NetworkFormat format, const fs::path& folder) {
-  const fs::path name = fs::weakly_canonical(file).filename();
+  // Its own name, also where it is a link to a file without an ending, as in download caches.
+  const fs::path whole = fs::absolute(file).lexically_normal();
+  const fs::path name = whole.has_filename() ? whole.filename() : whole.parent_path().filename();
   if (format == NetworkFormat::kSavedModel) {
     fs::copy(file, folder / name, fs::copy_options::recursive);
     return folder / name;
@@ -130,7 +134,35 @@ fs::path copy_network(const fs::path& file, NetworkFormat format, const fs::path
       fs::copy_file(data, to);
     }
   }
+  if (fs::exists(folder / kCardFile)) {
+    throw Error(ErrorCode::kUsage, file.string() + " keeps its weights in " + std::string(kCardFile) +
+                                       ", which is the name of the registry's own file: rename it");
+  }
   return folder / name;
+}
+
+// Cuts the network as it will be cut when it runs, so that one that cannot run is not added. Returns the
+// preprocessing with the input size that it resolves to.
+PreprocessSpec tried(const fs::path& file, NetworkFormat format, PreprocessSpec spec,
+                     const std::string& layer) {
+  CutOptions options;
+  options.layer = layer;
+  options.channels_last = format == NetworkFormat::kTfLite || format == NetworkFormat::kSavedModel;
+  if (spec.sized) {
+    options.width = spec.width;
+    options.height = spec.height;
+  }
+  ov::Core core;
+  const std::shared_ptr<ov::Model> model = read_network(core, file, format, layer);
+  try {
+    const CutNetwork cut = cut_network(model, options, spec);
+    spec.width = cut.width;
+    spec.height = cut.height;
+  } catch (const Error& error) {
+    throw Error(error.code(), file.string() + ": " + error.what());
+  }
+  spec.sized = true;
+  return spec;
 }
 
 }  // namespace
@@ -183,9 +215,9 @@ ModelCard add_model(const std::string& name, const fs::path& file, const Preproc
     card.file = copy_network(file, format, staging);
     card.source = "added from " + fs::absolute(file).lexically_normal().string();
     card.sha256 = network_sha256(card.file);
-    card.bytes = bytes_below(card.file);
+    for (const fs::path& part : network_files(card.file)) card.bytes += bytes_below(part);
     card.licence = licence;
-    card.preprocess = preprocess;
+    card.preprocess = tried(file, format, preprocess, layer);
     card.layer = layer;
     write_file_atomically(staging / kCardFile, card_to_json(card).dump(2) + "\n");
     fs::rename(staging, home / name);

@@ -43,7 +43,8 @@ ModelCard find_model(const std::string& name);
 ModelCard pull_model(const std::string& name, const Hooks& hooks);
 
 // Copies a network (.onnx, .xml with its .bin, .tflite, SavedModel folder) into the registry under `name`,
-// with its card. Throws Error{kExists | kNotFound | kFormat | kUsage}.
+// with its card, after it was cut as it will be when it runs. Where `preprocess` states no size, its own.
+// Throws Error{kExists | kNotFound | kFormat | kUsage}.
 ModelCard add_model(const std::string& name, const std::filesystem::path& file,
                     const PreprocessSpec& preprocess, const std::string& layer, const std::string& licence);
 

@@ -93,6 +93,7 @@ TEST_F(RegistryTest, AddedNetworksRunByName) {
   const fs::path file = write_onnx(tiny_network(), "mine.onnx");
   PreprocessSpec spec = preprocess_spec("caffe");
   spec.width = spec.height = 48;
+  spec.sized = true;
   const ModelCard card = add_model("mine", file, spec, "map", "CC0");
   EXPECT_EQ(card.sha256, sha256_file(file));
   EXPECT_TRUE(card.installed);
@@ -108,6 +109,46 @@ TEST_F(RegistryTest, AddedNetworksRunByName) {
   EXPECT_EQ(network.fingerprint().identity["layer"], "map");
   ASSERT_EQ(list_models().size(), 5U);
   EXPECT_EQ(list_models().back().name, "mine");
+}
+
+// The tiny network for photos of one size.
+onnx::ModelProto fixed_network(int side) {
+  onnx::ModelProto model = tiny_network();
+  auto& shape =
+      *model.mutable_graph()->mutable_input(0)->mutable_type()->mutable_tensor_type()->mutable_shape();
+  for (const int i : {2, 3}) shape.mutable_dim(i)->set_dim_value(side);
+  return model;
+}
+
+TEST_F(RegistryTest, ANetworkOfOneSizeKeepsItUnlessToldOtherwise) {
+  const fs::path file = write_onnx(fixed_network(96), "fixed.onnx");
+  PreprocessSpec spec = preprocess_spec("tf");
+  EXPECT_EQ(add_model("own-size", file, spec, "penultimate", "CC0").preprocess.width, 96);
+  spec = preprocess_from_json({{"mode", "tf"}, {"width", 64}, {"height", 48}});
+  const ModelCard asked = add_model("asked", file, spec, "penultimate", "CC0");
+  EXPECT_EQ(asked.preprocess.width, 64);
+  EXPECT_EQ(asked.preprocess.height, 48);
+  const ModelCard open =
+      add_model("open", write_onnx(tiny_network(), "open.onnx"), preprocess_spec("tf"), "penultimate", "");
+  EXPECT_EQ(open.preprocess.width, 224);
+}
+
+TEST_F(RegistryTest, ASymbolicLinkIsAddedUnderItsOwnName) {
+  const fs::path file =
+      write_onnx(tiny_network(), "5ca1ab1e");  // as download caches name what links point to
+  const fs::path link = file.parent_path() / "linked.onnx";
+  fs::remove(link);
+  fs::create_symlink(file, link);
+  const ModelCard card = add_model("linked", link, preprocess_spec("tf"), "penultimate", "CC0");
+  EXPECT_EQ(card.file, home_ / "models" / "linked" / "linked.onnx");
+  EXPECT_FALSE(fs::is_symlink(card.file));
+  EXPECT_EQ(card.sha256, sha256_file(file));
+}
+
+TEST_F(RegistryTest, WhatCannotRunIsNotAdded) {
+  const fs::path file = write_onnx(tiny_network(), "fine.onnx");
+  EXPECT_THROW(add_model("layerless", file, preprocess_spec("tf"), "no-such-layer", ""), Error);
+  EXPECT_TRUE(fs::is_empty(home_ / "models"));
 }
 
 TEST_F(RegistryTest, NothingIsLeftBehindWhereAddingFails) {
