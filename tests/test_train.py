@@ -238,7 +238,7 @@ def test_photos_that_cannot_be_learned_from(pomona, photos, tmp_path):
         for name in COLOURS:
             (tmp_path / "bad" / name).mkdir(exist_ok=True)
             shutil.copy(photos / "Training" / name / f"{4 * i}.jpg", tmp_path / "bad" / name / f"good{i}.jpg")
-    shown = pomona("train", tmp_path / "bad", "--input-size", "64", "-o", tmp_path / "m.onnx").stderr.decode()
+    shown = pomona("train", tmp_path / "bad", "--input-size", "64", "-o", tmp_path / "good.onnx").stderr.decode()
     assert f"1 of the 13 photos of {tmp_path / 'bad'} could not be read and are left out" in shown
     assert "Apple/1.jpg (decode: " in shown and "pomona featurize" in shown
     shown = pomona("train", photos / "Test", *flags, code=2).stderr
