@@ -3,6 +3,7 @@
 import csv
 import json
 import sqlite3
+import subprocess
 
 import pytest
 
@@ -73,3 +74,36 @@ def test_what_the_log_is_said_to_hold_is_in_it(giving):
     assert status == 500 and b"see the server's log" in body
     assert str(giving.store) not in body.decode()
     assert "contributions.db" in giving.server.said(), giving.server.said()
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    place = tmp_path / "disk"
+    place.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "pomona-test", place], capture_output=True)
+    if done.returncode != 0:
+        pytest.skip("a small disk cannot be mounted here (needs root): " + done.stderr.decode().strip())
+    yield place
+    subprocess.run(["umount", "-l", place], check=True)
+
+
+def test_a_full_disk_is_said_to_be_full(serve, photos, small_disk):
+    giving = Giving(serve, small_disk, photos[0])
+    code = giving.give()
+    ballast = small_disk / "ballast"
+    with open(ballast, "wb", buffering=0) as file, pytest.raises(OSError):
+        while True:
+            file.write(bytes(4096))
+    kind, form = multipart([("photo", "x.jpg", giving.photo), ("label", None, b"Apple"), ("consent", None, b"true")])
+    for _ in range(20):  # what is left of pages already there
+        status, _, body = giving.server.ask("/v1/contributions", form, headers={"Content-Type": kind})
+        if status != 201:
+            break
+    assert status == 507, body
+    error = json.loads(body)["error"]
+    assert error["code"] == "disk_full" and "no space left" in error["message"]
+    assert "No space left on device" in giving.server.said() and str(small_disk) not in body.decode()
+    assert giving.server.json("/v1/classify", giving.photo)
+    ballast.unlink()
+    giving.give()
+    assert giving.server.json(f"/v1/contributions/{code}", method="DELETE")["removed"] is True

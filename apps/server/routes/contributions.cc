@@ -33,6 +33,10 @@ Response failure(const App& app, const Error& error) {
     return busy_response(503, "busy",
                          "another program is at work on the contributions: try again in a moment", 5);
   }
+  if (dynamic_cast<const DiskFull*>(&error) != nullptr) {
+    return error_response(507, "disk_full",
+                          "the server has no space left for contributions: nothing was changed");
+  }
   return error_response(500, "internal", "the store of contributions failed: see the server's log");
 }
 

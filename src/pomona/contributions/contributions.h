@@ -103,8 +103,14 @@ struct ContributionExport {
   std::uint64_t bytes = 0;
 };
 
-// The store holds as much as it may.
+// The store holds as much as it may: its own limit, not the disk's.
 class ContributionsFull : public Error {
+ public:
+  using Error::Error;
+};
+
+// No space is left for the store's files: on their disk, or of their owner's quota. Nothing was changed.
+class DiskFull : public Error {
  public:
   using Error::Error;
 };

@@ -8,6 +8,7 @@
 
 #include "pomona/base/error.h"
 #include "pomona/base/system_error.h"
+#include "pomona/contributions/contributions.h"
 
 namespace pomona {
 namespace {
@@ -18,6 +19,12 @@ constexpr int kBusyMilliseconds = 10'000;
   const char* name = database == nullptr ? nullptr : sqlite3_db_filename(database, "main");
   const std::string file = name == nullptr || *name == '\0' ? "the store of contributions" : name;
   const std::string why = database == nullptr ? sqlite3_errstr(code) : sqlite3_errmsg(database);
+  const int system = database == nullptr ? 0 : sqlite3_system_errno(database);
+  // SQLite says "full" of a page that it cannot write, not of its other files, nor of a used-up quota.
+  if ((code & 0xFF) == SQLITE_FULL ||
+      ((code & 0xFF) == SQLITE_IOERR && (system == ENOSPC || system == EDQUOT))) {
+    throw DiskFull(ErrorCode::kIo, "cannot write " + file + ": " + system_reason(ENOSPC));
+  }
   switch (code & 0xFF) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
@@ -33,8 +40,6 @@ constexpr int kBusyMilliseconds = 10'000;
       throw Error(ErrorCode::kPermission, "cannot write " + file + ": " + why);
     case SQLITE_NOMEM:
       throw std::bad_alloc();
-    case SQLITE_FULL:
-      throw Error(ErrorCode::kIo, "cannot write " + file + ": " + system_reason(ENOSPC));
     default:
       throw Error(ErrorCode::kIo, "cannot use " + file + ": " + why);
   }

@@ -51,7 +51,8 @@ class Statement {
   int bound_ = 0;
 };
 
-// A connection to an SQLite file. Failures are ours: Error{kIo | kPermission | kFormat | kUnavailable}.
+// A connection to an SQLite file. Failures are ours, DiskFull among them: Error{kIo | kPermission | kFormat |
+// kUnavailable}.
 class Database {
  public:
   Database(const std::string& file, bool create);
