@@ -6,6 +6,7 @@
 #include <Eigen/Core>
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <set>
 #include <span>
@@ -15,6 +16,7 @@
 #include "pomona/learn/pca.h"
 #include "pomona/learn/row_blocks.h"
 #include "pomona/learn/split.h"
+#include "pomona/pipeline/photo_copies.h"
 
 namespace pomona {
 namespace {
@@ -42,6 +44,15 @@ Sides sides_by_split(const LabelledVectors& data, const TargetLabels& target, co
   return sides;
 }
 
+// 0 for photos held back, -1 for those to learn from.
+std::vector<int> deal(std::span<const int> classes, std::span<const std::int64_t> groups,
+                      const ComponentsNeededOptions& options) {
+  std::vector<int> folds;
+  for (const bool held : hold_out(classes, groups, options.validation, options.seed))
+    folds.push_back(held ? 0 : -1);
+  return folds;
+}
+
 Sides sides_by_holding_out(const LabelledVectors& data, const TargetLabels& target,
                            const ComponentsNeededOptions& options) {
   Sides sides;
@@ -49,16 +60,24 @@ Sides sides_by_holding_out(const LabelledVectors& data, const TargetLabels& targ
   Rows rows;
   std::vector<int> classes;
   std::vector<std::int64_t> groups;
+  const Rows copies = first_copies(data.hashes);
+  Rows first;  // of each of `rows`
   for (std::size_t row = 0; row < data.n; ++row) {
     if (target.y[row] < 0) continue;
     rows.push_back(row);
     classes.push_back(target.y[row]);
+    first.push_back(copies[row]);
     if (!data.groups.empty()) groups.push_back(data.groups[row]);
   }
   if (rows.size() < 2) return sides;
-  const std::vector<bool> held = hold_out(classes, groups, options.validation, options.seed);
+  std::vector<int> folds = deal(classes, groups, options);
+  if (copies_apart(first, folds) > 0) {
+    const std::vector<std::int64_t> together = groups_with_copies(first, groups);
+    if (std::ranges::adjacent_find(together, std::ranges::not_equal_to()) != together.end())
+      folds = deal(classes, together, options);
+  }
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    (held[i] ? sides.judged : sides.training).push_back(rows[i]);
+    (folds[i] == 0 ? sides.judged : sides.training).push_back(rows[i]);
   }
   return sides;
 }

@@ -40,9 +40,10 @@ struct ComponentsNeeded {
 
 // How few components suffice to tell the classes of the first target, judged by LDA (from class moments: a
 // head for each k and type takes milliseconds) on photos that neither the PCA nor the head saw: the Test
-// split, else the Validation split, else photos held back by class and group as training does. Nothing where
-// that cannot be said: fewer than two classes or two photos to train on, none to judge, vectors wider than
-// 8,192. `data` holds features, or components, which are taken as they are. Throws Error{kCancelled}.
+// split, else the Validation split, else photos held back by class and group as training does, copies of a
+// photo together. Nothing where that cannot be said: fewer than two classes or two photos to train on, none
+// to judge, vectors wider than 8,192. `data` holds features, or components, which are taken as they are.
+// Throws Error{kCancelled}.
 std::optional<ComponentsNeeded> components_needed(const LabelledVectors& data,
                                                   const ComponentsNeededOptions& options,
                                                   const std::stop_token& stop = {});

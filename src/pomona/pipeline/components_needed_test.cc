@@ -24,6 +24,7 @@ LabelledVectors corners(std::size_t n, const char* split, double noise = 0.8) {
     const int y = static_cast<int>(random.below(4));
     data.targets[0].y.push_back(y);
     data.paths.push_back(std::to_string(i));
+    data.hashes.emplace_back();
     data.splits.emplace_back(i % 4 == 3 && split != nullptr ? split : "Training");
     for (int j = 0; j < kWidth; ++j) {
       const double corner = j == 0 ? 2.0 * (y & 1) - 1 : j == 1 ? 1.5 * ((y & 2) - 1) : 0;
@@ -66,6 +67,19 @@ TEST(ComponentsNeeded, HoldsPhotosBackWhereNoSplitDoes) {
   EXPECT_EQ(held->trained + held->judged, 400U);
   EXPECT_NEAR(static_cast<double>(held->judged), 80, 4);
   EXPECT_EQ(held->points[0].f32, 1);
+}
+
+TEST(ComponentsNeeded, HoldsCopiesOfAPhotoBackTogether) {
+  LabelledVectors data = corners(400, nullptr);
+  for (std::size_t i = 0; i < data.n; ++i) {  // each photo there four times
+    data.targets[0].y[i] = data.targets[0].y[i / 4 * 4];
+    data.hashes[i] = content_hash(std::as_bytes(std::span(data.paths[i / 4 * 4])));
+  }
+  const auto held = components_needed(data, {.ks = {2}});
+  ASSERT_TRUE(held);
+  EXPECT_EQ(held->trained + held->judged, 400U);
+  EXPECT_EQ(held->judged % 4, 0U);
+  EXPECT_NEAR(static_cast<double>(held->judged), 80, 8);
 }
 
 TEST(ComponentsNeeded, IsTheSameForAnyNumberOfThreads) {

@@ -9,7 +9,6 @@
 #include <map>
 #include <numeric>
 #include <set>
-#include <unordered_map>
 #include <utility>
 
 #include "pomona/base/cpu.h"
@@ -21,6 +20,7 @@
 #include "pomona/learn/row_blocks.h"
 #include "pomona/learn/split.h"
 #include "pomona/pipeline/network_record.h"
+#include "pomona/pipeline/photo_copies.h"
 #include "pomona/pipeline/reduce.h"
 #include "pomona/pipeline/run_record.h"
 #include "pomona/pipeline/scratch_folder.h"
@@ -70,8 +70,7 @@ class TrainJob {
   void augment();
   void reduce();
   Plan plan(const TargetLabels& target);
-  std::vector<std::int64_t> with_copies(const Rows& rows, const std::vector<std::int64_t>& groups) const;
-  std::size_t copies_judged(const Rows& rows, const std::vector<int>& folds) const;
+  Rows first_copies_of(const Rows& rows) const;
   std::size_t copies_in_test(const Rows& rows) const;
   HeadInput input_of(const std::string& classifier) const;
   const Matrix& matrix(HeadInput on) const;
@@ -92,7 +91,7 @@ class TrainJob {
   int threads_ = 1;
   LabelledVectors data_;
   std::size_t originals_ = 0;  // rows before those that augment() made
-  Rows first_copy_;            // of each of these: the first row with the same bytes
+  Rows first_copy_;            // of each row: the first with the same bytes; made ones are their own
   std::optional<Network> network_;
   std::optional<Pca> pca_;
   Matrix features_;    // empty for a dataset of components
@@ -208,40 +207,10 @@ void TrainJob::reduce() {
   clock.lap(result_.stages["pca"]);
 }
 
-// Groups that keep copies of one photo, the same to the byte, together too; one number per row of `rows`.
-std::vector<std::int64_t> TrainJob::with_copies(const Rows& rows,
-                                                const std::vector<std::int64_t>& groups) const {
-  Rows parent(rows.size());
-  std::iota(parent.begin(), parent.end(), std::size_t{0});
-  const auto root = [&](std::size_t i) {
-    while (parent[i] != i) i = parent[i] = parent[parent[i]];
-    return i;
-  };
-  std::unordered_map<std::size_t, std::size_t> by_photo;
-  std::unordered_map<std::int64_t, std::size_t> by_group;
-  const auto join = [&](auto& known, const auto& key, std::size_t i) {
-    const auto [at, fresh] = known.try_emplace(key, i);
-    if (!fresh) parent[root(i)] = root(at->second);
-  };
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    if (rows[i] < originals_) join(by_photo, first_copy_[rows[i]], i);
-    if (!groups.empty()) join(by_group, groups[i], i);
-  }
-  std::vector<std::int64_t> numbers;
-  for (std::size_t i = 0; i < rows.size(); ++i) numbers.push_back(static_cast<std::int64_t>(root(i)));
-  return numbers;
-}
-
-// Photos that have a copy on the other side of the split.
-std::size_t TrainJob::copies_judged(const Rows& rows, const std::vector<int>& folds) const {
-  std::unordered_map<std::size_t, std::set<int>> sides;
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    if (rows[i] < originals_) sides[first_copy_[rows[i]]].insert(folds[i]);
-  }
-  std::size_t count = 0;
-  for (std::size_t i = 0; i < rows.size(); ++i)
-    count += rows[i] < originals_ && folds[i] >= 0 && sides[first_copy_[rows[i]]].size() > 1;
-  return count;
+Rows TrainJob::first_copies_of(const Rows& rows) const {
+  Rows first;
+  for (const std::size_t row : rows) first.push_back(first_copy_[row]);
+  return first;
 }
 
 // Photos of the Test split that are copies of some of `rows`.
@@ -295,9 +264,10 @@ Plan TrainJob::plan(const TargetLabels& target) {
   };
   const auto split = [&](const auto& deal, int count) {
     plan.folds = deal(groups);
-    if (copies_judged(plan.training, plan.folds) == 0) return;
+    const Rows first = first_copies_of(plan.training);
+    if (copies_apart(first, plan.folds) == 0) return;
     // Copies of a photo that is trained on say nothing about others.
-    const std::vector<std::int64_t> together = with_copies(plan.training, groups);
+    const std::vector<std::int64_t> together = groups_with_copies(first, groups);
     if (static_cast<int>(std::set(together.begin(), together.end()).size()) < std::max(count, 2)) return;
     if (std::vector<int> folds = deal(together); sound(folds, count)) plan.folds = std::move(folds);
   };
@@ -428,7 +398,7 @@ void TrainJob::warn_about(const TargetLabels& target, const Plan& plan) {
         "weigh the same.",
         target.labels[most], counts[most], target.labels[least], counts[least]));
   }
-  if (const std::size_t copies = copies_judged(plan.training, plan.folds); copies > 0) {
+  if (const std::size_t copies = copies_apart(first_copies_of(plan.training), plan.folds); copies > 0) {
     warn(
         fmt::format("{} photos that '{}' is judged by are trained on too, as copies that are the same to the "
                     "byte: the validation figures are too good",
@@ -603,12 +573,9 @@ TrainedModel TrainJob::run(LabelledVectors data, const Network& network) {
   data_ = std::move(data);
   network_ = network;
   originals_ = data_.n;
-  std::unordered_map<ContentHash, std::size_t, ContentHashHasher> known;
-  for (std::size_t row = 0; row < originals_; ++row) {
-    const bool named = data_.hashes[row] != ContentHash{};
-    first_copy_.push_back(named ? known.try_emplace(data_.hashes[row], row).first->second : row);
-  }
+  first_copy_ = first_copies(data_.hashes);
   augment();
+  for (std::size_t row = originals_; row < data_.n; ++row) first_copy_.push_back(row);
   reduce();
   for (std::size_t row = 0; row < originals_; ++row) {
     const bool labelled = data_.labelled(row);
