@@ -308,6 +308,27 @@ TEST_F(NetworkTest, ANetworkForGreyPicturesIsRefusedWhateverSidesAreOpen) {
   EXPECT_THAT(message, HasSubstr("no side of 3"));
 }
 
+TEST_F(NetworkTest, QuantizationTo16BitsIsRefused) {
+  onnx::ModelProto quantized = tiny_network();
+  quantized.mutable_opset_import(0)->set_version(21);
+  onnx::GraphProto& graph = *quantized.mutable_graph();
+  auto& step = *graph.add_initializer();
+  step.set_name("step");
+  step.set_data_type(onnx::TensorProto::FLOAT);
+  step.add_float_data(1e-3F);
+  auto& zero = *graph.add_initializer();
+  zero.set_name("zero");
+  zero.set_data_type(onnx::TensorProto::UINT16);
+  zero.add_int32_data(32768);
+  graph.clear_output();
+  graph.add_output()->set_name("dequantized");
+  add_node(graph, "QuantizeLinear", {"features", "step", "zero"}, "levels");
+  add_node(graph, "DequantizeLinear", {"levels", "step", "zero"}, "dequantized");
+  const auto [code, message] = load_error(options_for(write_onnx(quantized, "sixteen.onnx")));
+  EXPECT_EQ(code, ErrorCode::kUnavailable);
+  EXPECT_THAT(message, HasSubstr("16 bits"));
+}
+
 TEST_F(NetworkTest, PoolingOfWhatIsNoMapIsRefused) {
   onnx::ModelProto tokens = tiny_network();
   onnx::GraphProto& graph = *tokens.mutable_graph();
