@@ -103,3 +103,34 @@ def test_a_name_that_is_taken_and_photos_that_are_none_are_said_before_the_work(
     said = run("models", "quantize", "efficientnet-lite0", tmp_path, "--name", "other", code=1).stderr
     assert "cannot be read" in said
     assert not (folder / "home" / "models" / "other").exists()
+
+
+def small(tmp_path, photos, *words):
+    """Quantizes a small network on the photos; what the command says."""
+    import engine_support
+    network = engine_support.make_network(tmp_path / "small.onnx", d=32)
+    return subprocess.run([POMONA, "models", "quantize", network, photos, "--preprocess", "tf", "--input-size", "32", *words],
+                          capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL,
+                          env={**os.environ, "POMONA_HOME": str(tmp_path / "home")})
+
+
+def test_few_or_equal_photos_are_warned_of(tmp_path):
+    import engine_support
+    engine_support.make_photos(tmp_path / "many", 40)
+    done = small(tmp_path, tmp_path / "many", "--calibrate", "20", "--compare", "20")
+    assert done.returncode == 0 and "different photo" not in done.stderr, done.stderr
+    black = tmp_path / "black"
+    for i in range(20):
+        pytest.importorskip("PIL.Image").new("RGB", (40, 40)).save((black.mkdir(exist_ok=True) or black) / f"{i}.png")
+    done = small(tmp_path, black, "--calibrate", "10", "--compare", "10", "--name", "black")
+    assert done.returncode == 0 and "1 different photo:" in done.stderr, done.stderr
+
+
+def test_too_few_photos_are_counted(tmp_path):
+    import engine_support
+    engine_support.make_photos(tmp_path / "two", 2)
+    done = small(tmp_path, tmp_path / "two")
+    assert done.returncode == 1 and not (tmp_path / "home" / "models" / "small-int8").exists()
+    assert "leaves 0 to choose the 8-bit ranges by and 2 to compare on" in done.stderr and "--calibrate" in done.stderr
+    done = small(tmp_path, tmp_path / "two", "--calibrate", "1", "--compare", "1")
+    assert done.returncode == 0 and "1 different photo:" in done.stderr, done.stderr

@@ -110,19 +110,27 @@ void check_opset(const onnx::ModelProto& network) {
   }
 }
 
-// The convolutions worth it: dense, plain float32 weights, not straight on the photo. A bias is added to
-// those without one, for the correction to go to.
+// How many nodes read each tensor.
+std::map<std::string, int> readers(const onnx::GraphProto& graph) {
+  std::map<std::string, int> count;
+  for (const onnx::NodeProto& node : graph.node()) {
+    for (const std::string& name : node.input()) ++count[name];
+  }
+  return count;
+}
+
+// The convolutions worth it: dense, plain float32 weights of their own, not straight on the photo. A bias is
+// added to those without one, for the correction to go to.
 std::vector<Convolution> dense_convolutions(onnx::GraphProto& graph) {
   std::set<std::string> inputs;
   for (const auto& input : graph.input()) inputs.insert(input.name());
-  std::set<std::string> weights_seen;
+  const std::map<std::string, int> read_by = readers(graph);
   std::vector<Convolution> found;
   for (onnx::NodeProto& node : *graph.mutable_node()) {
     if (!is_convolution(node) || group_of(node) != 1) continue;
     const onnx::TensorProto* weights = initializer(graph, node.input(1));
     if (weights == nullptr || weights->data_type() != onnx::TensorProto::FLOAT || weights->dims_size() != 4 ||
-        weights->dims(1) <= 4 || inputs.contains(node.input(0)) ||
-        !weights_seen.insert(node.input(1)).second) {
+        weights->dims(1) <= 4 || inputs.contains(node.input(0)) || read_by.at(node.input(1)) != 1) {
       continue;
     }
     Convolution one{node.input(0), node.input(1), node.output(0) + "/bias", node.output(0), weights->dims(0)};

@@ -127,6 +127,19 @@ TEST(Quantize, DenseConvolutionsBecomeIntegersAndTheAnswerStaysClose) {
   }
 }
 
+TEST(Quantize, WeightsThatSeveralNodesReadStayAsTheyAre) {
+  onnx::ModelProto shared = block_network();
+  onnx::GraphProto& graph = *shared.mutable_graph();
+  fill(*graph.add_initializer(), "twin.w", {16, 16, 1, 1});
+  add_node(graph, "Conv", {"project", "twin.w"}, "first");
+  add_node(graph, "Conv", {"first", "twin.w"}, "second");
+  graph.add_output()->set_name("second");
+  const QuantizedNetwork quantized = quantize_network(shared, spec(), photos(), {});
+  EXPECT_EQ(quantized.quantized, 2);
+  EXPECT_EQ(type_of(*quantized.model, "twin.w"), onnx::TensorProto::FLOAT);
+  EXPECT_EQ(features(*quantized.model, "twins.onnx").size(), static_cast<std::size_t>(kPhotos) * 16);
+}
+
 TEST(Quantize, WhatCannotBeDoneIsSaid) {
   onnx::ModelProto old = block_network();
   old.mutable_opset_import(0)->set_version(11);

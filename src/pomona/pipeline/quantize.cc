@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cmath>
 #include <numeric>
+#include <set>
 #include <thread>
 #include <utility>
 
@@ -13,6 +14,7 @@
 
 #include "pomona/base/cpu.h"
 #include "pomona/base/error.h"
+#include "pomona/base/hash.h"
 #include "pomona/base/paths.h"
 #include "pomona/image/decode.h"
 #include "pomona/image/resize.h"
@@ -31,6 +33,7 @@ namespace fs = std::filesystem;
 
 constexpr std::chrono::milliseconds kTurn{500};  // of one precision, of which kTurns are measured by turns
 constexpr int kTurns = 3;
+constexpr std::size_t kFewPhotos = 8;  // fewer different ones choose the ranges badly
 
 // Photos as the network takes them, one after the other.
 class Pixels {
@@ -46,6 +49,7 @@ class Pixels {
     return 3 * static_cast<std::size_t>(spec_.width) * static_cast<std::size_t>(spec_.height);
   }
   std::size_t count() const { return pixels_.size() / photo_bytes(); }
+  std::size_t different() const { return seen_.size(); }
   std::span<const std::uint8_t> all() const { return pixels_; }
   std::span<const std::uint8_t> photo(std::size_t at) const {
     return std::span(pixels_).subspan(at * photo_bytes(), photo_bytes());
@@ -58,6 +62,7 @@ class Pixels {
     pixels_.resize(before + photo_bytes());
     resizer_.resize(image_, spec_.width, spec_.height, spec_.kernel, spec_.fit,
                     std::span(pixels_).subspan(before));
+    seen_.insert(sha256_hex({reinterpret_cast<const char*>(pixels_.data()) + before, photo_bytes()}));
     return true;
   }
 
@@ -68,6 +73,7 @@ class Pixels {
   Resizer resizer_;
   Image image_;
   std::vector<std::uint8_t> pixels_;
+  std::set<std::string> seen_;  // SHA-256 of each
 };
 
 std::vector<float> features_of(const Network& network, const Pixels& photos) {
@@ -120,7 +126,9 @@ void compare_with(const std::vector<float>& exact, const std::vector<float>& fea
     const auto n = static_cast<std::ptrdiff_t>(d);
     const double norms =
         std::sqrt(std::inner_product(a, a + n, a, 0.0) * std::inner_product(b, b + n, b, 0.0));
-    cosines.push_back(norms > 0 ? std::inner_product(a, a + n, b, 0.0) / norms : 1);
+    // Nothing is like nothing; a vector that is lost is not.
+    const bool same = std::equal(a, a + n, b);
+    cosines.push_back(norms > 0 ? std::inner_product(a, a + n, b, 0.0) / norms : (same ? 1 : 0));
   }
   std::ranges::sort(cosines);
   figures.least_cosine = cosines.front();
@@ -177,9 +185,17 @@ QuantizeResult quantize(const QuantizeOptions& options, const Hooks& hooks, std:
   result.compared = comparison.count();
   if (stop.stop_requested()) return result;
   if (result.calibrated == 0 || result.compared == 0) {
-    throw Error(ErrorCode::kNotFound, "of " + std::to_string(sample.photos.size()) + " photos " +
-                                          std::to_string(result.rejected) +
-                                          " cannot be read: too few are left to choose 8-bit ranges by");
+    throw Error(ErrorCode::kNotFound,
+                "of " + std::to_string(sample.photos.size()) + " photos " + std::to_string(result.rejected) +
+                    " cannot be read, which leaves " + std::to_string(result.calibrated) +
+                    " to choose the 8-bit ranges by and " + std::to_string(result.compared) +
+                    " to compare on: give more photos, or share them out with --calibrate and --compare");
+  }
+  if (calibration.different() < kFewPhotos && hooks.warning) {
+    hooks.warning("the ranges are chosen by " + std::to_string(calibration.different()) + " different photo" +
+                  (calibration.different() == 1 ? "" : "s") +
+                  ": vectors of photos unlike them may be far from the original's. Give photos of the kind "
+                  "the network will see, and more of them");
   }
 
   const OnnxModel plain = load_onnx(exact.file());
