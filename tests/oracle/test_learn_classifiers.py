@@ -57,6 +57,14 @@ def test_logistic_converges_with_its_own_tolerance():
     np.testing.assert_allclose(result["p"], theirs.predict_proba(TEST), atol=5e-3)
 
 
+@pytest.mark.parametrize("scale", [1e5, 1e6, 1e8])
+def test_logistic_learns_from_features_of_any_scale(scale):
+    """Networks without normalization give such numbers; a first step too long ended with a head that knew nothing."""
+    result = ours("logistic", X * np.float32(scale), test=TEST * np.float32(scale))
+    theirs = LogisticRegression().fit(X.astype(np.float64), Y)
+    assert (result["p"].argmax(1) == TRUTH).mean() > (theirs.predict(TEST) == TRUTH).mean() - 0.05
+
+
 def test_logistic_with_two_classes_and_a_large_mean():
     x, y = X[Y < 2] + 50, Y[Y < 2]
     result = run("train", {"x": x, "y": y, "test": x}, kind="logistic", n=len(x), d=20, classes=2)

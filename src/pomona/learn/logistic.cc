@@ -235,7 +235,9 @@ Classifier train_logistic(const TrainingSet& set, const TrainOptions& options) {
     // Enough decrease by backtracking; near the optimum, where float32 hides the decrease, the slope along
     // the way decides instead (Hager, Zhang 2005, approximate Wolfe conditions).
     bool accepted = false;
-    for (int tries = 0; tries < 12 && !accepted; ++tries) {
+    // The first step knows nothing of the scale of the features yet.
+    const int most_tries = iterations == 1 ? 60 : 12;
+    for (int tries = 0; tries < most_tries && !accepted; ++tries) {
       next = at;
       axpy(step, direction, next);
       const double next_loss = objective(next, next_slope);
