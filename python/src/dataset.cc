@@ -10,6 +10,7 @@
 
 #include "arrow_column.h"
 #include "bindings.h"
+#include "place.h"
 #include "pomona/base/error.h"
 #include "pomona/storage/arrow_schema.h"
 
@@ -111,7 +112,7 @@ nb::object rejects_of(const DatasetReader& self) {
 void bind_dataset(nb::module_& module) {
   nb::class_<DatasetReader>(module, "Dataset", "The engine of pomona.Dataset.")
       .def_static(
-          "open", [](const std::string& uri) { return DatasetReader::open(Store::open(uri)); },
+          "open", [](const Place& place) { return DatasetReader::open(Store::open(place.bytes)); },
           nb::arg("uri"), nb::call_guard<nb::gil_scoped_release>())
       .def("stream", &stream_of, nb::arg("vectors"))
       .def_prop_ro("rows", &DatasetReader::rows)

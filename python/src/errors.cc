@@ -6,6 +6,7 @@
 
 #include "bindings.h"
 #include "pomona/base/error.h"
+#include "pomona/base/text.h"
 
 namespace nb = nanobind;
 
@@ -26,7 +27,7 @@ void bind_errors(nb::module_& module) {
           std::rethrow_exception(pointer);
         } catch (const Error& error) {
           const nb::handle kind(static_cast<PyObject*>(payload));
-          nb::object value = kind(error.what());
+          nb::object value = kind(escape_path(error.what()));  // it may name a path that is not UTF-8
           value.attr("code") = std::string(to_string(error.code()));
           PyErr_SetObject(kind.ptr(), value.ptr());
         }

@@ -16,6 +16,7 @@
 #include "matrix.h"
 #include "of_this_process.h"
 #include "photos.h"
+#include "place.h"
 #include "pomona/model/network.h"
 #include "pomona/storage/arrow_status_internal.h"
 
@@ -26,18 +27,20 @@ namespace {
 
 using Outcomes = std::vector<Outcome<PhotoInfo>>;
 
-std::shared_ptr<BatchFeaturizer> open_featurizer(
-    const std::string& model, std::optional<int> input_size, const std::string& precision,
-    const std::string& layer, const std::string& pool, std::optional<std::string> preprocess,
-    std::optional<std::string> resize, std::optional<std::string> fit, bool exif_orientation,
-    const std::string& jpeg_scale, int threads, int batch, bool compile_cache) {
+std::shared_ptr<BatchFeaturizer> open_featurizer(const Place& model, std::optional<int> input_size,
+                                                 const std::string& precision, const std::string& layer,
+                                                 const std::string& pool, std::optional<Place> preprocess,
+                                                 std::optional<std::string> resize,
+                                                 std::optional<std::string> fit, bool exif_orientation,
+                                                 const std::string& jpeg_scale, int threads, int batch,
+                                                 bool compile_cache) {
   NetworkOptions options;
-  options.model = model;
+  options.model = model.bytes;
   options.input_size = input_size;
   options.precision = parse_precision(precision);
   options.layer = layer;
   options.pool = parse_pool(pool);
-  options.preprocess = std::move(preprocess);
+  if (preprocess) options.preprocess = std::move(preprocess->bytes);
   if (resize) options.kernel = parse_kernel(*resize);
   if (fit) options.fit = parse_fit(*fit);
   options.exif_orientation = exif_orientation;

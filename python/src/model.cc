@@ -17,6 +17,7 @@
 #include "matrix.h"
 #include "of_this_process.h"
 #include "photos.h"
+#include "place.h"
 #include "pomona/base/error.h"
 #include "pomona/modelfile/predictor.h"
 #include "pomona/pipeline/featurize_batch.h"
@@ -39,8 +40,9 @@ struct Model {
   }
 };
 
-std::shared_ptr<Model> open_model(const std::string& uri, const std::string& precision, int threads,
-                                  int batch, bool compile_cache) {
+std::shared_ptr<Model> open_model(const Place& place, const std::string& precision, int threads, int batch,
+                                  bool compile_cache) {
+  const std::string& uri = place.bytes;
   std::shared_ptr<Model> model;
   run_interruptible([&](std::stop_token) {
     Predictor predictor(load_model(uri));

@@ -9,6 +9,7 @@
 
 #include "bindings.h"
 #include "matrix.h"
+#include "place.h"
 #include "pomona/base/cpu.h"
 #include "pomona/base/error.h"
 #include "pomona/base/json_text.h"
@@ -68,7 +69,8 @@ nb::object transform(const Pca& self, const Matrix& x, int threads) {
 }
 
 // Folder and name of a file; a relative path lies in the working folder.
-void save(const Pca& self, const std::string& uri) {
+void save(const Pca& self, const Place& place) {
+  const std::string& uri = place.bytes;
   const nb::gil_scoped_release release;
   const std::size_t slash = uri.rfind('/');
   const std::string folder = slash == std::string::npos ? "." : slash == 0 ? "/" : uri.substr(0, slash);
@@ -135,7 +137,9 @@ void bind_pca(nb::module_& module) {
           "deserialize", [](const nb::bytes& bytes) { return Pca::deserialize(view_of(bytes)); },
           nb::arg("data"))
       .def("save", &save, nb::arg("uri"))
-      .def_static("load", &load_pca, nb::arg("uri"), nb::call_guard<nb::gil_scoped_release>());
+      .def_static(
+          "load", [](const Place& place) { return load_pca(place.bytes); }, nb::arg("uri"),
+          nb::call_guard<nb::gil_scoped_release>());
 }
 
 }  // namespace pomona::python
