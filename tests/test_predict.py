@@ -106,6 +106,17 @@ def test_stdin_and_lists(world):
     assert lines(empty)[0]["rejected"]["reason"]
 
 
+def test_rejects_stand_in_their_place(world, tmp_path):
+    """Of the order in which the photos were named, not behind the others."""
+    good = sorted((world / "photos").rglob("*.png"))[:20]
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"no photo")
+    named = [good[0], bad, *good[1:]]
+    told = lines(run("predict", world / "model.onnx", *named, "--max-reject-rate", "1", "--threads", "2"))
+    assert [line["path"] for line in told] == [str(path) for path in named]
+    assert [i for i, line in enumerate(told) if "rejected" in line] == [1]
+
+
 def test_rejects_are_rows_and_count(world, spoilt):
     done = run("predict", world / "model.onnx", spoilt, code=3)
     good, bad = lines(done)

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <exception>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -144,7 +145,7 @@ class PredictJob {
     // What is put back into order are the answers' numbers, not the vectors: the heads run on the workers.
     assembler_ = std::make_unique<BlockAssembler>(
         kBlockRows, static_cast<int>(predictor_->width()), window,
-        [this](std::uint64_t, Block&& block, bool) { take_block(std::move(block)); });
+        [this](std::uint64_t number, Block&& block, bool) { take_block(number, std::move(block)); });
     feed_ = std::make_unique<PhotoFeed>(reader_, ahead, stop_.get_token(),
                                         [this](std::exception_ptr error) { fail(std::move(error)); });
     std::vector<std::jthread> threads;
@@ -229,14 +230,14 @@ class PredictJob {
         const auto bytes =
             photo.bytes.empty() ? photo.entry.bytes : static_cast<std::int64_t>(photo.bytes.size());
         if (photo.rejection) {
-          assembler_->reject(photo.index, reject_row(photo.entry.path, bytes, *photo.rejection));
+          reject(photo.index, reject_row(photo.entry.path, bytes, *photo.rejection));
           continue;
         }
         clock.start();
         const auto info = lane.add(photo.bytes);
         clock.lap(decode);
         if (!info) {
-          assembler_->reject(photo.index, reject_row(photo.entry.path, bytes, info.error()));
+          reject(photo.index, reject_row(photo.entry.path, bytes, info.error()));
         } else {
           RowInfo row;
           row.path = shown_path(photo.entry.path);
@@ -259,18 +260,34 @@ class PredictJob {
     result_.stages["deliver"] += deliver;
   }
 
-  void take_block(Block&& block) {
+  // A rejected photo keeps its place among the answers: its numbers, which nobody reads, are zeros.
+  void reject(std::uint64_t index, RejectRow&& row) {
+    {
+      const std::lock_guard lock(mutex_);
+      rejects_.emplace(index, std::move(row));
+    }
+    assembler_->put(index, {}, std::vector<float>(predictor_->width()));
+  }
+
+  std::optional<RejectRow> take_reject(std::uint64_t index) {
+    const std::lock_guard lock(mutex_);
+    auto found = rejects_.extract(index);
+    if (found.empty()) return std::nullopt;
+    return std::move(found.mapped());
+  }
+
+  void take_block(std::uint64_t number, Block&& block) {
     const std::size_t width = predictor_->width();
     for (std::size_t i = 0; i < block.rows.size(); ++i) {
       PredictedPhoto photo;
-      photo.info = std::move(block.rows[i]);
-      photo.answer = predictor_->prediction(std::span<const float>(block.vectors).subspan(i * width, width));
-      deliver(std::move(photo));
-    }
-    for (RejectRow& row : block.rejects) {
-      PredictedPhoto photo;
-      photo.info.path = row.path;
-      photo.reject = std::move(row);
+      photo.reject = take_reject(number * kBlockRows + i);
+      if (photo.reject) {
+        photo.info.path = photo.reject->path;
+      } else {
+        photo.info = std::move(block.rows[i]);
+        photo.answer =
+            predictor_->prediction(std::span<const float>(block.vectors).subspan(i * width, width));
+      }
       deliver(std::move(photo));
     }
   }
@@ -306,6 +323,7 @@ class PredictJob {
 
   std::mutex mutex_;  // guards what follows
   std::exception_ptr error_;
+  std::map<std::uint64_t, RejectRow> rejects_;  // by place in the listing, until they are delivered
   PredictResult result_;  // counts: whoever delivers, one at a time; stages: under the mutex
 
   std::unique_ptr<PhotoFeed> feed_;  // last: its threads use the others

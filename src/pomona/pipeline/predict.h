@@ -51,7 +51,7 @@ struct PredictResult {
   }
 };
 
-// Called in the order of the listing, within a group rejects last, by one thread at a time.
+// Called in the order of the listing, rejects in their place, by one thread at a time.
 using PredictSink = std::function<void(const PredictedPhoto&)>;
 
 // Called once, when the model was read and before the first photo: for headings and schemas.
