@@ -6,6 +6,7 @@ import shutil
 import subprocess
 
 import numpy as np
+import onnx
 import pytest
 from PIL import Image
 
@@ -130,6 +131,23 @@ def test_classes_with_one_photo_are_told_in_one_line(pomona, photos, results, tm
     told = [line for line in done.stderr.decode().splitlines() if "one training photo" in line]
     assert told == ["warning: one training photo each of 'only 0', 'only 1', 'only 2', 'only 3', 'only 4' and 2 more: "
                     "nothing can say how well they are told"]
+
+
+def test_what_looks_like_a_slip_is_told(pomona, photos, results, tmp_path):
+    table = tmp_path / "labels.csv"
+    training = sorted((photos / "Training").rglob("*.jpg"))
+    table.write_text("path,variety\n" + "".join(f"{p},{p.parent.name.upper() if i % 2 else p.parent.name}\n" for i, p in enumerate(training)))
+    told = pomona("train", results[0], "-o", tmp_path / "m.onnx", "--labels", table).stderr.decode()
+    assert "warning: 'APPLE' and 'Apple' differ by capitals only, and are two classes" in told
+    assert "was stopped" not in told
+
+    # Vectors so large that the solver does not settle.
+    network = onnx.load(make_network(tmp_path / "net.onnx"))
+    last = next(weights for weights in network.graph.initializer if weights.name == "w2")
+    last.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(last) * np.float32(1e4), "w2"))
+    onnx.save(network, tmp_path / "loud.onnx")
+    done = pomona("train", photos, "-o", tmp_path / "loud", "--labels", table, *small(tmp_path / "loud.onnx")[:-1])
+    assert b"warning: 'variety': logistic regression was stopped after" in done.stderr
 
 
 def test_evaluate_says_of_which_photos_its_shares_are(pomona, photos, results, tmp_path):

@@ -4,7 +4,6 @@
 #include <fmt/core.h>
 
 #include <CLI/CLI.hpp>
-#include <cctype>
 
 #include "pomona/base/error.h"
 #include "pomona/base/text.h"
@@ -200,8 +199,7 @@ std::uint64_t parse_bytes(const std::string& text) {
   } catch (const std::exception&) {
     used = 0;
   }
-  std::string unit = text.substr(used);
-  for (char& c : unit) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  const std::string unit = lower_case(text.substr(used));
   double scale = 0;
   if (unit.empty() || unit == "b") scale = 1;
   if (unit == "k" || unit == "kb") scale = 1e3;

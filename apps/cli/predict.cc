@@ -42,8 +42,7 @@ constexpr std::size_t kColumns = 80;
 
 // Photos end like this; a DEST does not.
 bool ends_like_a_photo(const std::string& place) {
-  std::string ending = fs::path(place).extension().string();
-  std::ranges::transform(ending, ending.begin(), [](unsigned char c) { return std::tolower(c); });
+  const std::string ending = lower_case(fs::path(place).extension().string());
   for (const char* known : {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".heic", ".heif", ".avif"}) {
     if (ending == known) return true;
   }

@@ -29,6 +29,7 @@
 #include <unordered_map>
 
 #include "pomona/base/error.h"
+#include "pomona/base/text.h"
 
 namespace pomona::server {
 namespace {
@@ -253,8 +254,7 @@ class Session final : public SessionBase, public std::enable_shared_from_this<Se
     request.target = std::string(message.target());
     std::size_t hosts = 0;
     for (const auto& field : message) {
-      std::string name(field.name_string());
-      std::ranges::transform(name, name.begin(), [](unsigned char c) { return std::tolower(c); });
+      std::string name = lower_case(field.name_string());
       if (name == "host") ++hosts;
       request.headers.emplace_back(std::move(name), std::string(field.value()));
     }

@@ -1,17 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "multipart.h"
 
-#include <algorithm>
 #include <cctype>
+
+#include "pomona/base/text.h"
 
 namespace pomona::server {
 namespace {
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::ranges::transform(out, out.begin(), [](unsigned char c) { return std::tolower(c); });
-  return out;
-}
 
 std::string_view trimmed(std::string_view text) {
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
@@ -26,7 +21,7 @@ std::optional<std::string> parameter(std::string_view field, std::string_view wa
     ++at;
     const std::size_t equals = field.find('=', at);
     if (equals == std::string_view::npos) return std::nullopt;
-    const std::string name = lower(trimmed(field.substr(at, equals - at)));
+    const std::string name = lower_case(trimmed(field.substr(at, equals - at)));
     std::string value;
     at = equals + 1;
     while (at < field.size() && (field[at] == ' ' || field[at] == '\t')) ++at;
@@ -52,7 +47,7 @@ std::optional<std::string> parameter(std::string_view field, std::string_view wa
 }  // namespace
 
 bool is_multipart(std::string_view content_type) {
-  return lower(trimmed(content_type.substr(0, content_type.find(';')))) == "multipart/form-data";
+  return lower_case(trimmed(content_type.substr(0, content_type.find(';')))) == "multipart/form-data";
 }
 
 std::expected<std::vector<Part>, std::string> parse_multipart(std::string_view content_type,
@@ -95,20 +90,20 @@ std::expected<std::vector<Part>, std::string> parse_multipart(std::string_view c
       if (field.empty()) break;
       const std::size_t colon = field.find(':');
       if (colon == std::string_view::npos) return bad("a line of a part's header has no colon");
-      const std::string name = lower(trimmed(field.substr(0, colon)));
+      const std::string name = lower_case(trimmed(field.substr(0, colon)));
       const std::string_view value = trimmed(field.substr(colon + 1));
       if (name == "content-disposition") {
         const auto own = parameter(value, "name");
-        if (lower(trimmed(value.substr(0, value.find(';')))) != "form-data" || !own) {
+        if (lower_case(trimmed(value.substr(0, value.find(';')))) != "form-data" || !own) {
           return bad("a part has no name");
         }
         disposed = true;
         part.name = *own;
         part.filename = parameter(value, "filename");
       } else if (name == "content-type") {
-        part.content_type = lower(trimmed(value.substr(0, value.find(';'))));
-      } else if (name == "content-transfer-encoding" && lower(value) != "binary" && lower(value) != "8bit" &&
-                 lower(value) != "7bit") {
+        part.content_type = lower_case(trimmed(value.substr(0, value.find(';'))));
+      } else if (name == "content-transfer-encoding" && lower_case(value) != "binary" &&
+                 lower_case(value) != "8bit" && lower_case(value) != "7bit") {
         return bad("a part is encoded: send its bytes as they are");
       }
     }

@@ -19,6 +19,7 @@
 #include "pomona/base/cpu.h"
 #include "pomona/base/error.h"
 #include "pomona/base/paths.h"
+#include "pomona/base/text.h"
 #include "pomona/contributions/contributions.h"
 #include "pomona/edge/page_files.h"
 #include "rate_limit.h"
@@ -48,8 +49,7 @@ double cpu_seconds() {
 // As browsers name it: no path, small letters. What none of them ever sends would let nobody in, and say
 // nothing.
 std::string origin_of(const std::string& given) {
-  std::string origin = given;
-  std::ranges::transform(origin, origin.begin(), [](unsigned char c) { return std::tolower(c); });
+  std::string origin = lower_case(given);
   if (origin.ends_with('/')) origin.pop_back();
   for (const std::string_view scheme : {"http://", "https://"}) {
     if (!origin.starts_with(scheme) || origin.size() == scheme.size()) continue;

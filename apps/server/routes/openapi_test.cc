@@ -8,6 +8,7 @@
 
 #include "app.h"
 #include "openapi_text.h"
+#include "pomona/base/text.h"
 #include "pomona/contributions/contributions.h"
 #include "pomona/edge/page_files.h"
 
@@ -60,8 +61,7 @@ TEST_F(OpenApi, NamesEveryRouteAndNoOther) {
 TEST_F(OpenApi, SaysWhichScopeEachRouteNeeds) {
   for (const Route& route : router_.routes()) {
     if (of_the_page(route)) continue;
-    std::string method = route.method;
-    std::ranges::transform(method, method.begin(), [](unsigned char c) { return std::tolower(c); });
+    const std::string method = lower_case(route.method);
     const json& operation = document_["paths"][route.pattern][method];
     EXPECT_EQ(operation.value("x-scope", ""), scopes_text(route.scope)) << route.pattern;
     EXPECT_EQ(operation.contains("requestBody"), route.body != Body::kNone) << route.pattern;

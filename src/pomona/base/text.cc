@@ -93,6 +93,14 @@ std::string human_count(std::uint64_t count) {
   return digits;
 }
 
+std::string lower_case(std::string_view text) {
+  std::string lower(text);
+  for (char& c : lower) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return lower;
+}
+
 std::string name_some(const std::vector<std::string>& words) {
   constexpr std::size_t kNamed = 5;
   std::string text;

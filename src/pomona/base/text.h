@@ -23,6 +23,9 @@ std::string human_seconds(double seconds);
 // 7478 -> "7,478".
 std::string human_count(std::uint64_t count);
 
+// ASCII letters small, all else as it is, whatever the locale.
+std::string lower_case(std::string_view text);
+
 // "'a', 'b', 'c', 'd', 'e' and 2 more": the first five of `words`, for messages.
 std::string name_some(const std::vector<std::string>& words);
 

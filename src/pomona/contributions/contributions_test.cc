@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "pomona/base/paths.h"
+#include "pomona/base/text.h"
 #include "pomona/contributions/export.h"
 #include "pomona/contributions/test_photos.h"
 
@@ -101,9 +102,7 @@ TEST_F(Contributions, ACodeRemovesThePhotoFromTheDiskAndNamesWhatWasMadeWithIt) 
   store.record_use("dataset", "/data/october", "", std::vector{gone->id, kept->id});
   store.record_use("model", "/models/fruit.onnx", "ffee", std::vector{gone->id});
 
-  std::string typed = gone->code;
-  std::ranges::transform(typed, typed.begin(),
-                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  std::string typed = lower_case(gone->code);
   std::erase(typed, '-');
   const auto removal = store.remove(typed);
   ASSERT_TRUE(removal);

@@ -13,6 +13,7 @@
 #include "pomona/base/hash.h"
 #include "pomona/base/paths.h"
 #include "pomona/base/random_bytes.h"
+#include "pomona/base/text.h"
 
 namespace pomona {
 namespace {
@@ -89,10 +90,7 @@ fs::file_time_type file_time(const std::string& date) {
 std::string class_folder(const std::string& label) {
   constexpr std::array<std::string_view, 8> kSplits = {"training", "train", "validation", "valid",
                                                        "val",      "test",  "testing",    "tests"};
-  std::string lower = label;
-  std::ranges::transform(lower, lower.begin(),
-                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  const bool split = std::ranges::find(kSplits, std::string_view(lower)) != kSplits.end();
+  const bool split = std::ranges::find(kSplits, lower_case(label)) != kSplits.end();
   std::string name;
   for (std::size_t i = 0; i < label.size(); ++i) {
     const char c = label[i];

@@ -17,6 +17,7 @@
 
 #include "pomona/base/error.h"
 #include "pomona/base/hash.h"
+#include "pomona/base/text.h"
 #include "pomona/model/onnx_graph.h"
 
 namespace pomona {
@@ -107,10 +108,7 @@ std::shared_ptr<ov::Model> read_onnx(ov::Core& core, const fs::path& file, const
 }  // namespace
 
 std::string lower_extension(const fs::path& file) {
-  std::string extension = file.extension().string();
-  std::ranges::transform(extension, extension.begin(),
-                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return extension;
+  return lower_case(file.extension().string());
 }
 
 NetworkFormat network_format(const fs::path& file) {

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "pomona/base/error.h"
+#include "pomona/base/text.h"
 #include "pomona/storage/store.h"
 #include "pomona/storage/string_table.h"
 
@@ -51,10 +52,7 @@ std::size_t key_column(const std::vector<std::string>& names) {
                                                             "name", "image", "photo"};
   for (const std::string_view key : kKeys) {
     for (std::size_t i = 0; i < names.size(); ++i) {
-      std::string lower = names[i];
-      std::ranges::transform(lower, lower.begin(),
-                             [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-      if (lower == key) return i;
+      if (lower_case(names[i]) == key) return i;
     }
   }
   return 0;

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pomona/pipeline/labels.h"
+#include "pomona/base/text.h"
 
-#include <algorithm>
 #include <array>
-#include <cctype>
 #include <deque>
 #include <filesystem>
 #include <utility>
@@ -36,9 +35,7 @@ std::optional<std::string> as_split(std::string_view folder) {
       {"testing", "Test"},
       {"tests", "Test"},
   }};
-  std::string lower(folder);
-  std::ranges::transform(lower, lower.begin(),
-                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  const std::string lower = lower_case(folder);
   for (const auto& [name, split] : kNames) {
     if (lower == name) return std::string(split);
   }

@@ -387,6 +387,12 @@ void TrainJob::warn_about(const TargetLabels& target, const Plan& plan) {
     if (counts[c] > counts[most]) most = c;
     if (counts[c] == 1) single.push_back(target.labels[c]);
   }
+  std::map<std::string, std::string> spellings;
+  for (const std::string& label : target.labels) {
+    const auto [at, fresh] = spellings.try_emplace(lower_case(label), label);
+    if (!fresh)
+      warn(fmt::format("'{}' and '{}' differ by capitals only, and are two classes", at->second, label));
+  }
   if (!single.empty()) {
     warn(fmt::format("one training photo each of {}: nothing can say how well {} told", name_some(single),
                      single.size() == 1 ? "it is" : "they are"));
@@ -466,6 +472,12 @@ Target TrainJob::train_target(const TargetLabels& target) {
   trained.on = report.on;
   trained.classifier = fit(report.classifier, matrix(report.on), target, plan.training);
   clock.lap(report.seconds);
+  if (!trained.classifier.record.value("converged", true)) {
+    warn(
+        fmt::format("'{}': logistic regression was stopped after {} iterations, before it had settled. A "
+                    "smaller --c settles sooner; --classifier lda needs none",
+                    target.name, trained.classifier.record.at("iterations").get<int>()));
+  }
   trained.confident_threshold = report.confident.threshold;
   trained.target_precision = options_.target_precision;
   trained.counts.assign(trained.classifier.labels.size(), 0);

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "pomona/base/text.h"
 #include "pomona/storage/aws_settings_internal.h"
 
 #include <algorithm>
@@ -15,12 +16,6 @@ std::string_view trimmed(std::string_view text) {
   while (!text.empty() && std::isspace(static_cast<unsigned char>(text.front())) != 0) text.remove_prefix(1);
   while (!text.empty() && std::isspace(static_cast<unsigned char>(text.back())) != 0) text.remove_suffix(1);
   return text;
-}
-
-std::string lower(std::string_view text) {
-  std::string result(text);
-  for (char& c : result) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return result;
 }
 
 // Values by "section|key"; an indented key belongs to the one above it: "profile x|s3.addressing_style".
@@ -93,7 +88,7 @@ AwsSettings aws_settings(const Environment& environment) {
         {file.get("profile " + profile, key), profile == "default" ? file.get("default", key) : ""});
   };
   const auto of_profile = [&](const std::string& key) { return of(settings.profile, key); };
-  if (lower(environment("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")) != "true") {
+  if (lower_case(environment("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")) != "true") {
     settings.endpoint = first_of({environment("AWS_ENDPOINT_URL_S3"), environment("AWS_ENDPOINT_URL"),
                                   file.get("services " + of_profile("services"), "s3.endpoint_url"),
                                   of_profile("endpoint_url")});
@@ -124,12 +119,12 @@ std::optional<std::string> proxy_for(std::string_view scheme, std::string_view h
     for (char& c : upper) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
     return first_of({environment(name), environment(upper)});
   };
-  std::string host = lower(host_and_port);
+  std::string host = lower_case(host_and_port);
   if (const auto colon = host.rfind(':');
       colon != std::string::npos && host.find(']', colon) == std::string::npos) {
     host.resize(colon);
   }
-  const std::string none = lower(variable("no_proxy"));
+  const std::string none = lower_case(variable("no_proxy"));
   for (std::string_view rest = none; !rest.empty();) {
     const auto comma = std::min(rest.find(','), rest.size());
     std::string domain(trimmed(rest.substr(0, comma)));

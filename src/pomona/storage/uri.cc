@@ -23,12 +23,6 @@ std::size_t scheme_length(std::string_view uri) {
   return valid ? colon : 0;
 }
 
-std::string lower(std::string_view text) {
-  std::string result(text);
-  for (char& c : result) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return result;
-}
-
 // name=value(&name=value)*, so that a key such as "who?.jpg" stays a key.
 bool looks_like_options(std::string_view text) {
   for (;;) {
@@ -48,7 +42,7 @@ bool looks_like_options(std::string_view text) {
 
 bool is_remote_uri(std::string_view uri) {
   const std::size_t length = scheme_length(uri);
-  return length != 0 && lower(uri.substr(0, length)) != "file";
+  return length != 0 && lower_case(uri.substr(0, length)) != "file";
 }
 
 RemoteUri parse_remote(std::string_view uri, bool with_options) {
@@ -56,7 +50,7 @@ RemoteUri parse_remote(std::string_view uri, bool with_options) {
   if (length == 0)
     throw Error(ErrorCode::kUsage, escape_path(uri) + " is not a URI such as s3://bucket/folder");
   RemoteUri result;
-  result.scheme = lower(uri.substr(0, length));
+  result.scheme = lower_case(uri.substr(0, length));
   if (result.scheme == "s3a" || result.scheme == "s3n") result.scheme = "s3";
   if (result.scheme == "az" || result.scheme == "abfss") result.scheme = "abfs";
   std::string_view rest = uri.substr(length + 3);
@@ -93,7 +87,8 @@ std::string shown_authority(const RemoteUri& uri) {
 
 std::string local_path(std::string_view uri_or_path) {
   std::string raw(uri_or_path);
-  if (const std::size_t length = scheme_length(raw); length != 0 && lower(raw.substr(0, length)) == "file") {
+  if (const std::size_t length = scheme_length(raw);
+      length != 0 && lower_case(raw.substr(0, length)) == "file") {
     std::string_view rest = uri_or_path.substr(length + 3);
     if (rest.starts_with("localhost/")) rest.remove_prefix(9);
     if (!rest.starts_with('/')) {
