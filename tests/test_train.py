@@ -138,7 +138,7 @@ def test_what_looks_like_a_slip_is_told(pomona, photos, results, tmp_path):
     training = sorted((photos / "Training").rglob("*.jpg"))
     table.write_text("path,variety\n" + "".join(f"{p},{p.parent.name.upper() if i % 2 else p.parent.name}\n" for i, p in enumerate(training)))
     told = pomona("train", results[0], "-o", tmp_path / "m.onnx", "--labels", table).stderr.decode()
-    assert "warning: 'APPLE' and 'Apple' differ by capitals only, and are two classes" in told
+    assert "warning: classes that differ by capitals only: 'APPLE / Apple', 'LEMON / Lemon', 'PLUM / Plum'\n" in told
     assert "was stopped" not in told
 
     # Vectors so large that the solver does not settle.

@@ -232,6 +232,8 @@ class Bench:
             source, count_there = self.photos(count)
         else:
             source, count_there = vectors_of(self.work / f"vectors-{count}", count, PCA_COLUMNS), count
+            for file in pathlib.Path(source).rglob("*.parquet"):  # into the page cache, as the photos are
+                file.read_bytes()
         words = part.words(self, source, dest)
         load = os.getloadavg()[0]
         usage = process_tree.measure(words, self.environment, part.limit)

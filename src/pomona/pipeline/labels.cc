@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pomona/pipeline/labels.h"
-#include "pomona/base/text.h"
 
 #include <array>
 #include <deque>
 #include <filesystem>
 #include <utility>
+
+#include "pomona/base/text.h"
 
 namespace pomona {
 namespace {

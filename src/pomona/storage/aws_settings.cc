@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "pomona/base/text.h"
 #include "pomona/storage/aws_settings_internal.h"
 
 #include <algorithm>
@@ -8,6 +7,8 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+
+#include "pomona/base/text.h"
 
 namespace pomona {
 namespace {
