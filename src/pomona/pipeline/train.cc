@@ -388,12 +388,12 @@ void TrainJob::warn_about(const TargetLabels& target, const Plan& plan) {
     if (counts[c] == 1) single.push_back(target.labels[c]);
   }
   std::map<std::string, std::string> spellings;
-  std::vector<std::string> alike;
+  std::vector<std::string> spelled_alike;
   for (const std::string& label : target.labels) {
     const auto [at, fresh] = spellings.try_emplace(lower_case(label), label);
-    if (!fresh) alike.push_back(at->second + " / " + label);
+    if (!fresh) spelled_alike.push_back(at->second + " / " + label);
   }
-  if (!alike.empty()) warn("classes that differ by capitals only: " + name_some(alike));
+  if (!spelled_alike.empty()) warn("classes that differ by capitals only: " + name_some(alike));
   if (!single.empty()) {
     warn(fmt::format("one training photo each of {}: nothing can say how well {} told", name_some(single),
                      single.size() == 1 ? "it is" : "they are"));
