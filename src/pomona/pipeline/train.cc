@@ -393,7 +393,7 @@ void TrainJob::warn_about(const TargetLabels& target, const Plan& plan) {
     const auto [at, fresh] = spellings.try_emplace(lower_case(label), label);
     if (!fresh) spelled_alike.push_back(at->second + " / " + label);
   }
-  if (!spelled_alike.empty()) warn("classes that differ by capitals only: " + name_some(alike));
+  if (!spelled_alike.empty()) warn("classes that differ by capitals only: " + name_some(spelled_alike));
   if (!single.empty()) {
     warn(fmt::format("one training photo each of {}: nothing can say how well {} told", name_some(single),
                      single.size() == 1 ? "it is" : "they are"));
