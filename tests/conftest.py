@@ -54,6 +54,25 @@ def pomona():
     return Pomona(path)
 
 
+@pytest.fixture
+def mount_disk(tmp_path):
+    """mount_disk(size): a disk of so many bytes ("300k"). `busy`: programs may still use it when the test ends."""
+    mounted = []
+
+    def mount(size, busy=False):
+        place = tmp_path / f"disk-{len(mounted)}"
+        place.mkdir()
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "pomona-test", place], capture_output=True)
+        if done.returncode != 0:
+            pytest.skip("a small disk cannot be mounted here (needs root): " + done.stderr.decode().strip())
+        mounted.append(["umount", *(["-l"] if busy else []), place])
+        return place
+
+    yield mount
+    for words in mounted:
+        subprocess.run(words, check=True)
+
+
 @pytest.fixture(scope="session")
 def shared_data():
     if not SHARED.is_dir():

@@ -196,18 +196,8 @@ def test_dest_that_is_a_file(pomona, network, tmp_path):
     assert b"out is a file" in done.stderr and (tmp_path / "out").read_text() == "a file"
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    place = tmp_path / "disk"
-    place.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300k", "pomona-test", place], capture_output=True)
-    if done.returncode != 0:
-        pytest.skip("a small disk cannot be mounted here (needs root): " + done.stderr.decode().strip())
-    yield place
-    subprocess.run(["umount", place], check=True)
-
-
-def test_full_disk(pomona, small_disk, tmp_path):
+def test_full_disk(pomona, mount_disk, tmp_path):
+    small_disk = mount_disk("300k")
     folder = make_photos(tmp_path / "in", 300)
     network = make_network(tmp_path / "wide.onnx", d=512)
     dest = small_disk / "out"

@@ -15,6 +15,7 @@
 #include "pomona/base/json_text.h"
 #include "pomona/pipeline/reduce.h"
 #include "pomona/storage/store.h"
+#include "pomona/storage/uri_paths.h"
 
 namespace nb = nanobind;
 
@@ -68,15 +69,12 @@ nb::object transform(const Pca& self, const Matrix& x, int threads) {
   return owned_matrix(std::move(y), rows, k);
 }
 
-// Folder and name of a file; a relative path lies in the working folder.
 void save(const Pca& self, const Place& place) {
-  const std::string& uri = place.bytes;
   const nb::gil_scoped_release release;
-  const std::size_t slash = uri.rfind('/');
-  const std::string folder = slash == std::string::npos ? "." : slash == 0 ? "/" : uri.substr(0, slash);
-  const std::string name = slash == std::string::npos ? uri : uri.substr(slash + 1);
-  if (name.empty()) throw Error(ErrorCode::kUsage, "a PCA is saved as a file; " + uri + " names a folder");
-  Store::open(folder).write(name, self.serialize());
+  const FilePlace file = file_place(place.bytes);
+  if (file.name.empty())
+    throw Error(ErrorCode::kUsage, "a PCA is saved as a file; " + place.bytes + " names a folder");
+  Store::open(file.folder).write(file.name, self.serialize());
 }
 
 }  // namespace

@@ -3,7 +3,6 @@
 import csv
 import json
 import sqlite3
-import subprocess
 
 import pytest
 
@@ -76,18 +75,8 @@ def test_what_the_log_is_said_to_hold_is_in_it(giving):
     assert "contributions.db" in giving.server.said(), giving.server.said()
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    place = tmp_path / "disk"
-    place.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "pomona-test", place], capture_output=True)
-    if done.returncode != 0:
-        pytest.skip("a small disk cannot be mounted here (needs root): " + done.stderr.decode().strip())
-    yield place
-    subprocess.run(["umount", "-l", place], check=True)
-
-
-def test_a_full_disk_is_said_to_be_full(serve, photos, small_disk):
+def test_a_full_disk_is_said_to_be_full(serve, photos, mount_disk):
+    small_disk = mount_disk("400k", busy=True)
     giving = Giving(serve, small_disk, photos[0])
     code = giving.give()
     ballast = small_disk / "ballast"

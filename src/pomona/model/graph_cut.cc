@@ -514,6 +514,17 @@ int batch_for(int width, int height) {
   return static_cast<int>(std::bit_floor(std::clamp<std::uint64_t>(kPixels / photo, 1, kMost)));
 }
 
+CutOptions cut_options(NetworkFormat format, const PreprocessSpec& spec, const std::string& layer) {
+  CutOptions options;
+  options.layer = layer;
+  options.channels_last = format == NetworkFormat::kTfLite || format == NetworkFormat::kSavedModel;
+  if (spec.sized) {
+    options.width = spec.width;
+    options.height = spec.height;
+  }
+  return options;
+}
+
 CutNetwork cut_network(std::shared_ptr<ov::Model> model, const CutOptions& options,
                        const PreprocessSpec& spec) {
   Input input = find_input(*model, options.channels_last);

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "pomona/model/network.h"
+#include "pomona/model/network_file.h"
 #include "pomona/model/preprocess.h"
 
 namespace ov {
@@ -22,6 +23,9 @@ struct CutOptions {
   int batch = 1;   // photos; 0 = batch_for() the input's size, and 1 where the network takes one at a time
   bool channels_last = false;  // layout to assume where the network does not tell (TensorFlow's)
 };
+
+// How a network of this format is cut for photos preprocessed so: as large as `spec` asks, if it does.
+CutOptions cut_options(NetworkFormat format, const PreprocessSpec& spec, const std::string& layer);
 
 // A network made into a featurizer.
 struct CutNetwork {

@@ -395,19 +395,12 @@ Network Network::load(const NetworkOptions& options) {
   auto impl = std::make_shared<Impl>();
   naming(source.file.string(), [&] {
     const NetworkFormat format = network_format(source.file);
-    CutOptions cut_options;
-    cut_options.layer = source.layer;
-    cut_options.pool = options.pool;
-    cut_options.batch = options.batch;
-    cut_options.channels_last = format == NetworkFormat::kTfLite || format == NetworkFormat::kSavedModel;
-    if (options.input_size) {
-      cut_options.width = cut_options.height = *options.input_size;
-    } else if (source.spec.sized) {
-      cut_options.width = source.spec.width;
-      cut_options.height = source.spec.height;
-    }
+    CutOptions how = cut_options(format, source.spec, source.layer);
+    how.pool = options.pool;
+    how.batch = options.batch;
+    if (options.input_size) how.width = how.height = *options.input_size;
     const CutNetwork cut =
-        cut_network(read_network(impl->core, source.file, format, source.layer), cut_options, source.spec);
+        cut_network(read_network(impl->core, source.file, format, source.layer), how, source.spec);
     PreprocessSpec spec = resolved_spec(cut, source.spec);
     impl->name = source.name;
     impl->file = source.file;

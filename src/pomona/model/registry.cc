@@ -145,17 +145,10 @@ fs::path copy_network(const fs::path& file, NetworkFormat format, const fs::path
 // preprocessing with the input size that it resolves to.
 PreprocessSpec tried(const fs::path& file, NetworkFormat format, PreprocessSpec spec,
                      const std::string& layer) {
-  CutOptions options;
-  options.layer = layer;
-  options.channels_last = format == NetworkFormat::kTfLite || format == NetworkFormat::kSavedModel;
-  if (spec.sized) {
-    options.width = spec.width;
-    options.height = spec.height;
-  }
   ov::Core core;
   const std::shared_ptr<ov::Model> model = read_network(core, file, format, layer);
   try {
-    const CutNetwork cut = cut_network(model, options, spec);
+    const CutNetwork cut = cut_network(model, cut_options(format, spec, layer), spec);
     spec.width = cut.width;
     spec.height = cut.height;
   } catch (const Error& error) {

@@ -57,10 +57,10 @@ struct FeaturesLayout {
   std::uint64_t photos_per_part = 0;
   std::uint64_t blocks_per_part() const { return photos_per_part / block_rows; }
 };
+FeaturesLayout features_layout(const FeaturizeOptions& options, int d);
+
 // The first kHeadPhotos photos of a listing: they decide about the `split` column.
 std::vector<Entry> list_head(ListingOptions listing);
-
-FeaturesLayout features_layout(const FeaturizeOptions& options, int d);
 
 // What must be equal for the parts of two runs to stand in one dataset; see plan_resume().
 nlohmann::json features_header(const FeaturesLayout& layout, const RowDescriber& rows,

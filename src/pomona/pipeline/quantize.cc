@@ -62,7 +62,7 @@ class Pixels {
     pixels_.resize(before + photo_bytes());
     resizer_.resize(image_, spec_.width, spec_.height, spec_.kernel, spec_.fit,
                     std::span(pixels_).subspan(before));
-    seen_.insert(sha256_hex({reinterpret_cast<const char*>(pixels_.data()) + before, photo_bytes()}));
+    seen_.insert(content_hash(std::as_bytes(std::span(pixels_).subspan(before))));
     return true;
   }
 
@@ -73,7 +73,7 @@ class Pixels {
   Resizer resizer_;
   Image image_;
   std::vector<std::uint8_t> pixels_;
-  std::set<std::string> seen_;  // SHA-256 of each
+  std::set<ContentHash> seen_;  // of each, as resized
 };
 
 std::vector<float> features_of(const Network& network, const Pixels& photos) {
