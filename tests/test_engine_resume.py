@@ -272,6 +272,18 @@ def test_photos_that_come_before_those_of_a_broken_off_run(pomona, network, tmp_
     assert parts(dest) == sorted(part["file"] for part in record(dest)["parts"])
 
 
+def test_sums_of_a_run_killed_at_its_end(pomona, network, tmp_path):
+    """What a later run begins with is there again, though nothing was left to compute."""
+    dest = tmp_path / "out"
+    words = ["featurize", make_photos(tmp_path / "in", 10), dest, *small(network), "--rows-per-file", "4"]
+    pomona(*words)
+    sums, told = (dest / "_moments.bin").read_bytes(), record(dest)["moments"]
+    break_off(dest)
+    pomona(*words, "--resume")
+    assert record(dest)["counts"]["reused"] == 10
+    assert (dest / "_moments.bin").read_bytes() == sums and record(dest)["moments"] == told
+
+
 def test_other_sources_of_the_same_photos(pomona, network, tmp_path):
     """What the folders above a photo say of it depends on which of them is the source."""
     folder = make_photos(tmp_path / "in" / "set", 24)

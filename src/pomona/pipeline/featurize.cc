@@ -265,7 +265,9 @@ void FeaturizeJob::take_block(std::uint64_t number, Block&& block, bool kept) {
       block.rows, [](const RowInfo& row) { return std::max(row.width, row.height) <= kSmallSide; }));
   if (moments_) {
     moments_->add(block);
-    if ((number + 1) % layout_.blocks_per_part() == 0) moments_->mark(part + 1);
+    // A part that is not whole yet is made anew when photos come.
+    const bool full = block.rows.size() + block.rejects.size() == layout_.block_rows;
+    if (full && (number + 1) % layout_.blocks_per_part() == 0) moments_->mark(part + 1);
   }
   parts_->write(number, std::move(block), stop_.get_token());
 }

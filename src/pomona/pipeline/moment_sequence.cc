@@ -72,6 +72,7 @@ MomentSequence::MomentSequence(const Store& dest, const Schema& schema, const nl
 
 void MomentSequence::add(const Block& block) {
   flush();
+  keep_marked();
   const Clock clock(seconds_);
   if (!block.rows.empty()) moments_.add(block.vectors, block.rows.size());
 }
@@ -89,11 +90,7 @@ void MomentSequence::flush() {
   if (begun_) return;
   begun_ = true;
   begin_with_saved();
-  for (const PartRecord& part : deferred_) read_back(part);
-  if (!deferred_.empty() && deferred_.back().extra.is_object() &&
-      deferred_.back().extra.value("whole", false))
-    mark(deferred_.back().index + 1);
-  deferred_.clear();
+  for (const PartRecord& part : std::exchange(deferred_, {})) read_back(part);
 }
 
 void MomentSequence::begin_with_saved() {
@@ -121,22 +118,29 @@ void MomentSequence::begin_with_saved() {
 }
 
 void MomentSequence::read_back(const PartRecord& part) {
+  const bool whole = part.extra.is_object() && part.extra.value("whole", false);
+  if (!whole) keep_marked();
   const Clock clock(seconds_);
   add_part(moments_, dest_, schema_, part);
+  if (whole) mark(part.index + 1);
 }
 
 void MomentSequence::mark(std::uint64_t parts) {
   if (schema_.d > kWidestMarked) return;
   flush();
-  marked_ = moments_;
   marked_parts_ = parts;
+  marked_.reset();
+}
+
+void MomentSequence::keep_marked() {
+  if (marked_parts_ != 0 && !marked_) marked_ = moments_;
 }
 
 nlohmann::json MomentSequence::save(const std::vector<PartRecord>& records) {
   flush();
   if (marked_parts_ == 0) return resumed_ ? saved_ : nlohmann::json();
   if (marked_parts_ > records.size()) return nullptr;
-  const std::string bytes = marked_.serialize();
+  const std::string bytes = (marked_ ? *marked_ : moments_).serialize();
   dest_.write(kFile, bytes);
   return {{"file", kFile},
           {"sha256", sha256_hex(bytes)},

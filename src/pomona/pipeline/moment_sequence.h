@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -33,13 +34,14 @@ class MomentSequence {
 
   // Writes the marked sums beside the parts; what to record about them in `_run.json`.
   nlohmann::json save(const std::vector<PartRecord>& records);
-  Moments take();
+  Moments take();  // the sums of all; nothing may be asked afterwards
   double seconds() const { return seconds_; }
 
  private:
   void flush();
   void begin_with_saved();
   void read_back(const PartRecord& part);
+  void keep_marked();
 
   Store dest_;
   Schema schema_;
@@ -48,8 +50,8 @@ class MomentSequence {
   std::vector<PartRecord> deferred_;
   bool begun_ = false;
   bool resumed_ = false;  // began with the saved sums
-  Moments marked_;
   std::uint64_t marked_parts_ = 0;
+  std::optional<Moments> marked_;  // of the marked parts, once rows of others were added
   double seconds_ = 0;
 };
 
