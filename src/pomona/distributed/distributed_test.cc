@@ -75,6 +75,26 @@ TEST(Listing, UnitsGiveThePhotosOfTheWholeInItsOrder) {
   EXPECT_THAT(listed_in_units(limited, 100, 2), ElementsAreArray(expected));
 }
 
+TEST(Listing, UnitsLeaveThePhotosOfAnotherSourceToIt) {
+  const ScratchFolder scratch;
+  const fs::path a = scratch.path() / "a", b = scratch.path() / "b", apart = scratch.path() / "apart";
+  put(a / "1.jpg");
+  put(b / "x/2.jpg");
+  put(b / "x/y/3.jpg");
+  put(apart / "4.jpg");
+  fs::create_directory_symlink(b / "x", a / "link");
+  fs::create_directory_symlink(apart, a / "out");
+  fs::create_directory_symlink(b / "x/y", apart / "further");
+  FeaturizeOptions options;
+  options.listing.sources = {a.string(), b.string()};
+  options.dest = (scratch.path() / "dest").string();
+  const Job job = job_of(options);
+  const std::vector<std::string> expected = {a / "1.jpg", a / "out/4.jpg", b / "x/2.jpg", b / "x/y/3.jpg"};
+  for (const std::size_t wanted : {1U, 3U, 4U, 100U}) {
+    EXPECT_THAT(listed_in_units(job, wanted, 2), ElementsAreArray(expected)) << wanted;
+  }
+}
+
 TEST(Listing, NoPhotoCountsTwice) {
   FeaturizeOptions options;
   options.listing.sources = {"s3://bucket/photos", "s3a://bucket/photos/2026/"};

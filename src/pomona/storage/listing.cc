@@ -28,7 +28,10 @@ bool has_photo_extension(std::string_view name) {
 
 ListingSink::ListingSink(const ListingOptions& options, const std::function<bool(Entry&&)>& sink,
                          std::stop_token stop)
-    : sink_(sink), stop_(std::move(stop)), left_(options.limit.value_or(UINT64_MAX)) {
+    : sink_(sink),
+      stop_(std::move(stop)),
+      sources_(options.sources),
+      left_(options.limit.value_or(UINT64_MAX)) {
   if (options.glob) glob_.emplace(*options.glob);
   done_ = left_ == 0;
 }

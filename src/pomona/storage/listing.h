@@ -27,9 +27,10 @@ struct ListingOptions {
 //
 // What must end as a rejected photo, so that counts add up, is passed on like a photo, and reading rejects
 // it: a path of a list that does not exist; a folder named like a photo with no photo below it, and a local
-// folder that cannot be read or is nested more than 200 deep (Entry::directory). Links to folders are
-// followed, save to one that we are in. In a list a '\r' before the '\n' is dropped, and a NUL in its first
-// 64 KiB makes it NUL-separated; its URIs carry no options (a '?' is part of the key).
+// folder that cannot be read or is nested more than 200 deep (Entry::directory). Links are followed, save to
+// a folder that we are in, and to what another local source lists itself. In a list a '\r' before the '\n' is
+// dropped, and a NUL in its first 64 KiB makes it NUL-separated; its URIs carry no options (a '?' is part of
+// the key).
 //
 // A source that does not exist throws Error{kNotFound}, one that may not be read Error{kPermission}; one
 // without any photo ends with zero calls. Runs on the calling thread.
@@ -37,8 +38,9 @@ void list_photos(const ListingOptions& options, const std::function<bool(Entry&&
                  std::stop_token stop = {});
 
 // Throws Error{kUsage} where one of the sources is another by another name, or lies in it, so that photos
-// would be listed twice: symbolic links are followed up to the source itself, and of object stores the server
-// counts, not the other options. Paths of a list may repeat. Reads no folder.
+// would be listed twice: symbolic links are followed up to the source itself (list_photos() sees to those
+// below it), and of object stores the server counts, not the other options. Paths of a list may repeat. Reads
+// no folder.
 void require_separate_sources(const ListingOptions& options);
 
 // Shell glob on a name: * ? [a-z] {a,b}.

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <vector>
 
 #include "pomona/storage/glob_internal.h"
 #include "pomona/storage/listing.h"
@@ -24,13 +26,37 @@ class ListingSink {
   bool wants(std::string_view name) const;              // by glob or extension
   bool wants_listed_path(std::string_view path) const;  // of a list of paths: only a glob restricts
 
+  const std::vector<std::string>& sources() const { return sources_; }  // of the whole listing
+
  private:
   const std::function<bool(Entry&&)>& sink_;
   std::stop_token stop_;
   std::optional<Glob> glob_;
+  const std::vector<std::string>& sources_;
   std::uint64_t left_;
   bool done_ = false;
 };
+
+// Tells of photos that a local source comes to by a link and that another source of the listing lists itself.
+// Looks at the other sources when the first link is met. Not thread-safe.
+class OtherSources {
+ public:
+  // `path`: of the source that is being listed. The sink outlives this.
+  OtherSources(const ListingSink& sink, std::string path) : sink_(sink), path_(std::move(path)) {}
+
+  bool any() const { return sink_.sources().size() > 1; }
+  // Whether another source's own listing comes to the file or folder at the real path `real`.
+  bool list(const std::string& real, bool is_folder);
+
+ private:
+  const ListingSink& sink_;
+  std::string path_;
+  std::optional<std::map<std::string, std::size_t>> known_;  // real paths, and numbers of sources
+  std::optional<std::size_t> own_;
+};
+
+// The path without symbolic links; "" where it leads nowhere.
+std::string real_path(const std::string& path);
 
 // By extension: something that we can decode.
 bool has_photo_extension(std::string_view name);

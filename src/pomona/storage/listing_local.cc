@@ -27,6 +27,7 @@ class Folder {
   struct Item {
     std::size_t offset;
     std::uint32_t size;  // with the '/' of a folder
+    bool is_link;
   };
 
   // False where the folder cannot be read (errno says why).
@@ -45,11 +46,14 @@ class Folder {
       const std::string_view name = static_cast<const char*>(entry->d_name);
       if (is_hidden(name)) continue;
       bool is_folder = entry->d_type == DT_DIR;
+      bool is_link = entry->d_type == DT_LNK;
       if (entry->d_type == DT_LNK || entry->d_type == DT_UNKNOWN) {
         struct stat info{};
         is_folder = ::fstatat(fd, entry->d_name, &info, 0) == 0 && S_ISDIR(info.st_mode);
+        if (entry->d_type == DT_UNKNOWN)
+          is_link = ::fstatat(fd, entry->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(info.st_mode);
       }
-      if (is_folder || sink.wants(name)) add(name, is_folder);
+      if (is_folder || sink.wants(name)) add(name, is_folder, is_link);
     }
     const int error = errno;
     std::sort(items_.begin(), items_.end(),
@@ -64,8 +68,8 @@ class Folder {
   }
 
  private:
-  void add(std::string_view name, bool is_folder) {
-    items_.push_back({names_.size(), static_cast<std::uint32_t>(name.size() + (is_folder ? 1 : 0))});
+  void add(std::string_view name, bool is_folder, bool is_link) {
+    items_.push_back({names_.size(), static_cast<std::uint32_t>(name.size() + (is_folder ? 1 : 0)), is_link});
     names_ += name;
     if (is_folder) names_ += '/';
   }
@@ -90,40 +94,62 @@ Descriptor open_folder(int parent, const std::string& name) {
   return Descriptor(::openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK));
 }
 
+// Real paths are kept only where another source may list what a link leads to: "" elsewhere, and where no
+// link was followed.
+
+// Of the folder `below` of the source `path`.
+std::string real_folder(const OtherSources& others, const std::string& path, const std::string& below) {
+  if (!others.any() || below.empty()) return "";
+  std::string real = real_path(join(path, below));
+  return real == join(real_path(path), below) ? "" : real;
+}
+
+// Of an item at `path`, whose name is `name`, of a folder whose real path is `folder`.
+std::string real_item(const OtherSources& others, const Folder::Item& item, const std::string& name,
+                      const std::string& path, const std::string& folder) {
+  if (!others.any()) return "";
+  if (item.is_link) return real_path(path);
+  return folder.empty() ? "" : join(folder, name);
+}
+
 class Walker {
  public:
-  explicit Walker(ListingSink& sink) : sink_(sink) {}
+  Walker(ListingSink& sink, OtherSources& others) : sink_(sink), others_(others) {}
 
   void enter(const struct stat& info) { open_.emplace_back(info.st_dev, info.st_ino); }
 
-  // Walks the folder `below` of the one open at `fd`.
-  void walk_below(int fd, const std::string& path, std::string_view below) {
+  // Walks the folder `below` of the one open at `fd`; `real` is its own real path.
+  void walk_below(int fd, const std::string& path, std::string_view below, const std::string& real) {
     const auto slash = below.find('/');
     const std::string name(below.substr(0, slash));
     if (slash == std::string_view::npos) {
-      descend(fd, name, join(path, name));
+      descend(fd, name, join(path, name), real);
       return;
     }
     const Descriptor folder = open_folder(fd, name);
     struct stat info{};
     if (folder.get() < 0 || ::fstat(folder.get(), &info) != 0 || is_open(info)) return;
     enter(info);
-    walk_below(folder.get(), join(path, name), below.substr(slash + 1));
+    walk_below(folder.get(), join(path, name), below.substr(slash + 1), real);
     open_.pop_back();
   }
 
-  // Walks the folder open at `fd`; `path` is its path.
-  void walk(int fd, const std::string& path) {
+  // Walks the folder open at `fd`; `path` is its path, `real` its real path.
+  void walk(int fd, const std::string& path, const std::string& real) {
     Folder folder;
     const bool complete = folder.read(fd, sink_);
     for (const Folder::Item& item : folder.items()) {
       if (sink_.stopped()) return;
       std::string name(folder.name(item));
-      if (name.ends_with('/')) {
-        name.pop_back();
-        descend(fd, name, join(path, name));
+      const bool is_folder = name.ends_with('/');
+      if (is_folder) name.pop_back();
+      std::string item_path = join(path, name);
+      const std::string item_real = real_item(others_, item, name, item_path, real);
+      if (others_.list(item_real, is_folder)) continue;
+      if (is_folder) {
+        descend(fd, name, std::move(item_path), item_real);
       } else {
-        emit_file(fd, name, join(path, name));
+        emit_file(fd, name, std::move(item_path));
       }
     }
     // Whatever could be listed has been; that the rest is missing must show.
@@ -144,7 +170,7 @@ class Walker {
     sink_.emit(std::move(entry));
   }
 
-  void descend(int parent, const std::string& name, std::string&& path) {
+  void descend(int parent, const std::string& name, std::string&& path, const std::string& real) {
     const Descriptor folder = open_folder(parent, name);
     struct stat info{};
     if (folder.get() < 0 || ::fstat(folder.get(), &info) != 0) {
@@ -159,7 +185,7 @@ class Walker {
     }
     enter(info);
     const std::uint64_t before = emitted_;
-    walk(folder.get(), path);
+    walk(folder.get(), path, real);
     open_.pop_back();
     if (emitted_ == before && has_photo_extension(name)) emit_folder(std::move(path));
   }
@@ -169,6 +195,7 @@ class Walker {
   }
 
   ListingSink& sink_;
+  OtherSources& others_;
   std::vector<std::pair<dev_t, ino_t>> open_;  // from the source down to where we are
   std::uint64_t emitted_ = 0;
 };
@@ -195,12 +222,14 @@ void list_local(const std::string& path, const std::string& below, ListingSink& 
   }
   const Descriptor folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK));
   if (folder.get() < 0) fail(path, errno);
-  Walker walker(sink);
+  OtherSources others(sink, path);
+  Walker walker(sink, others);
   walker.enter(info);
+  const std::string real = real_folder(others, path, below);
   if (below.empty()) {
-    walker.walk(folder.get(), path);
+    walker.walk(folder.get(), path, real);
   } else {
-    walker.walk_below(folder.get(), path, below);
+    walker.walk_below(folder.get(), path, below, real);
   }
 }
 
@@ -223,15 +252,20 @@ std::optional<std::vector<ListingItem>> list_local_level(const std::string& path
   Folder folder;
   if (handle.get() < 0 || !folder.read(handle.get(), filter) || folder.items().size() > most)
     return std::nullopt;
+  OtherSources others(filter, path);
+  const std::string real = real_folder(others, path, below);
   std::vector<ListingItem> items;
   for (const Folder::Item& item : folder.items()) {
     std::string name(folder.name(item));
+    const bool is_folder = name.ends_with('/');
+    if (is_folder) name.pop_back();
+    std::string item_path = join(whole, name);
+    if (others.list(real_item(others, item, name, item_path, real), is_folder)) continue;
     ListingItem& added = items.emplace_back();
-    if (name.ends_with('/')) {
-      name.pop_back();
+    if (is_folder) {
       added.folder = join(below, name);
     } else {
-      added.photo = file_entry(handle.get(), name, join(whole, name));
+      added.photo = file_entry(handle.get(), name, std::move(item_path));
     }
   }
   return items;

@@ -65,6 +65,28 @@ std::optional<std::size_t> source_above(std::string_view path,
 
 }  // namespace
 
+std::string real_path(const std::string& path) {
+  std::error_code error;
+  const fs::path real = fs::canonical(path, error);
+  return error ? "" : real.string();
+}
+
+bool OtherSources::list(const std::string& real, bool is_folder) {
+  if (real.empty()) return false;
+  if (!known_) {
+    known_.emplace();
+    for (std::size_t i = 0; i < sink_.sources().size(); ++i) {
+      const std::string& source = sink_.sources()[i];
+      if (!is_remote_uri(source)) known_->emplace(real_path(local_path(source)), i);
+    }
+    if (const auto found = known_->find(real_path(path_)); found != known_->end()) own_ = found->second;
+  }
+  if (const auto found = known_->find(real); found != known_->end()) return found->second != own_;
+  if (!is_folder && !sink_.wants(real.substr(real.rfind('/') + 1))) return false;
+  const auto above = source_above(real, *known_);
+  return above && above != own_;
+}
+
 void require_separate_sources(const ListingOptions& options) {
   const std::function<bool(Entry&&)> nowhere = [](Entry&&) { return true; };
   const ListingSink filter(options, nowhere, {});

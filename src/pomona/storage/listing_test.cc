@@ -187,6 +187,34 @@ TEST(Listing, SourcesThatShareFolders) {
               HasSubstr("lies in"));
 }
 
+// A link into another source shows photos that are listed there under their own names.
+TEST(Listing, PhotosOfAnotherSourceAreLeftToIt) {
+  const TemporaryFolder folder;
+  for (const char* name : {"a/1.jpg", "b/2.jpg", "b/deep/3.jpg", "b/.hidden/4.jpg", "b/raw.data", "c/5.jpg",
+                           "c/6.jpg", "apart/7.jpg"})
+    folder.add(name);
+  const auto link = [&](const char* to, const char* name) {
+    std::filesystem::create_symlink(folder / to, folder / name);
+  };
+  link("b", "a/whole");
+  link("b/deep", "a/part");
+  link("b/2.jpg", "a/photo.jpg");
+  link("", "a/all");              // comes to all sources, and to what is in none
+  link("b/.hidden", "a/secret");  // what the other source does not list stays
+  link("b/raw.data", "a/raw.jpg");
+  link("apart", "a/out");
+  link("a/1.jpg", "b/back.jpg");
+  const ListingOptions several = {.sources = {folder / "a", folder / "b", folder / "c/5.jpg"}};
+  EXPECT_THAT(paths(several, folder.path()),
+              ElementsAre("a/1.jpg", "a/all/apart/7.jpg", "a/all/c/6.jpg", "a/out/7.jpg", "a/raw.jpg",
+                          "a/secret/4.jpg", "b/2.jpg", "b/deep/3.jpg", "c/5.jpg"));
+  // Alone, a source is listed with all that its links lead to.
+  EXPECT_THAT(paths({.sources = {folder / "b"}}, folder.path()),
+              ElementsAre("b/2.jpg", "b/back.jpg", "b/deep/3.jpg"));
+  const std::vector<std::string> alone = paths({.sources = {folder / "a"}}, folder.path());
+  EXPECT_THAT(alone, ::testing::IsSupersetOf({"a/part/3.jpg", "a/photo.jpg", "a/whole/2.jpg"}));
+}
+
 TEST(Listing, UrisThatShareFolders) {
   const auto both = [](const std::string& one, const std::string& other) {
     const std::string forth = refusal({.sources = {one, other}});
