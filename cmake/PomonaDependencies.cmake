@@ -48,7 +48,7 @@ set_target_properties(pomona_tbb PROPERTIES IMPORTED_LOCATION "${_venv_lib}/libt
                       INTERFACE_SYSTEM_INCLUDE_DIRECTORIES "${POMONA_VENV}/include")
 
 # Loaded before OpenVINO's own, whatever order a program's libraries come in.
-add_link_options("$<$<STREQUAL:$<TARGET_PROPERTY:TYPE>,EXECUTABLE>:SHELL:-Wl,--no-as-needed ${_venv_lib}/libtbb.so.12 -Wl,--as-needed>")
+add_link_options("$<$<STREQUAL:$<TARGET_PROPERTY:TYPE>,EXECUTABLE>:SHELL:-Wl,--no-as-needed \"${_venv_lib}/libtbb.so.12\" -Wl,--as-needed>")
 
 set(OpenVINO_DIR "${_site}/openvino/cmake")
 set(TBB_FOUND TRUE)
