@@ -152,6 +152,18 @@ def test_paths_from(pomona, network, photos, tmp_path, separator, place):
     assert table(tmp_path / "out")["label"].to_pylist() == [p.split("/")[-2] for p in chosen]
 
 
+def test_a_list_that_names_a_photo_again(pomona, network, photos, tmp_path):
+    """It counts as often as it is named, which is said: a list put together of two may not mean it."""
+    one, other = sorted(photos.rglob("*.jpg"))[:2]
+    words = ["featurize", "--paths-from", "-", tmp_path / "out", *small(network), "--overwrite"]
+    again = [one, other, one, one.parent / "." / one.name, f"{one.parent}/./{one.name}"]
+    done = pomona(*words, input="\n".join(map(str, again)).encode())
+    assert b"warning: 3 of 5 paths of the list name a photo that an earlier one named" in done.stderr
+    assert len(table(tmp_path / "out")) == 5
+    done = pomona(*words, input=f"{one}\n{other}\n".encode())
+    assert b"warning" not in done.stderr
+
+
 def test_labels_none(pomona, network, photos, tmp_path):
     pomona("featurize", photos, tmp_path / "out", *small(network), "--labels", "none", "--limit", "3")
     assert "label" not in table(tmp_path / "out").column_names

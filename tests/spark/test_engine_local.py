@@ -88,11 +88,13 @@ def test_pca_of_one_and_of_eight_partitions_is_the_same_to_the_bit(pomona, local
 def test_reduce_and_lists_of_paths(pomona, local4, photos, network, tmp_path):
     """A finished dataset is reduced by Spark; a list of paths is featurized in its own order."""
     paths = sorted(photos.glob("*/0*.jpg"), reverse=True)[:100]
+    paths.append(paths[7])
     (tmp_path / "list").write_text("\n".join(map(str, paths)) + "\n")
     flags = [*small(network), "--rows-per-file", "16", "--max-reject-rate", "1"]
     pomona("featurize", "--paths-from", tmp_path / "list", tmp_path / "here", *flags)
-    pomona("featurize", "--paths-from", tmp_path / "list", tmp_path / "there", *flags, *on_spark(local4),
-           env=environment(local4))
+    done = pomona("featurize", "--paths-from", tmp_path / "list", tmp_path / "there", *flags, *on_spark(local4),
+                  env=environment(local4))
+    assert b"1 of 101 paths of the list name a photo that an earlier one named" in done.stderr
     assert_same_dataset(tmp_path / "there", tmp_path / "here")
     pomona("reduce", tmp_path / "there", tmp_path / "reduced", "-k", "5", "-q")
     pomona("reduce", tmp_path / "there", tmp_path / "reduced-there", "-k", "5", "-q", *on_spark(local4),

@@ -207,6 +207,7 @@ class Engine:
             self.result["notes"].append(f"{begun['adopted']} parts that an earlier run finished were taken over")
 
         units = json.loads(distributed.plan_listing(self.text, run_id, max(16, 4 * slots)))
+        self.result["warnings"] += [unit["warning"] for unit in units if unit.get("warning")]
         open_units = [n for n, unit in enumerate(units) if "chunk" not in unit]
         listed = self._map(f"list {len(open_units)} folders", "list",
                            [{"run_id": run_id, "unit": units[n]} for n in open_units],

@@ -11,6 +11,7 @@
 #include "pomona/base/escape.h"
 #include "pomona/distributed/listing_chunk.h"
 #include "pomona/pipeline/features_dataset.h"
+#include "pomona/pipeline/repeated_paths.h"
 #include "pomona/storage/dataset.h"
 #include "pomona/storage/listing_split.h"
 
@@ -65,12 +66,15 @@ json plan_listing(const Job& job, const std::string& run_id, std::size_t wanted)
   if (listing.paths_from) {
     const std::string name = chunk_name();
     ListingChunkWriter chunk(dest, name);
+    RepeatedPaths repeated;
     list_photos(listing, [&](Entry&& entry) {
       chunk.add(entry);
+      repeated.add(entry.path);
       return true;
     });
     chunk.close();
-    out.push_back({{"source", -1}, {"chunk", name}, {"count", chunk.count()}});
+    out.push_back(
+        {{"source", -1}, {"chunk", name}, {"count", chunk.count()}, {"warning", repeated.warning()}});
     return out;
   }
 

@@ -14,7 +14,7 @@ namespace pomona::distributed {
 // folder for a worker to list, {"source", "below" (hex)}, or a stretch that is listed already,
 // {"source", "chunk", "count"}. Looks at folders from the top until there are about `wanted` units, at 64 of
 // them at the most; a list of paths is read here, as it streams. Chunks go below `_temporary/<run id>/` of
-// the features. `source` is -1 for a list of paths.
+// the features. A list of paths is one unit: its `source` is -1, its "warning" what there is to tell, or "".
 nlohmann::json plan_listing(const Job& job, const std::string& run_id, std::size_t wanted);
 
 // Lists a unit's folder: {"source", "chunk", "count"}. Each attempt writes a file of its own.

@@ -20,6 +20,7 @@
 #include "pomona/pipeline/network_record.h"
 #include "pomona/pipeline/part_sequence.h"
 #include "pomona/pipeline/photo_workers.h"
+#include "pomona/pipeline/repeated_paths.h"
 #include "pomona/pipeline/resume_plan.h"
 #include "pomona/pipeline/run_record.h"
 #include "pomona/storage/hold_place.h"
@@ -93,8 +94,9 @@ class FeaturizeJob {
   bool begun_ = false;
   std::uint64_t listed_ = 0;
   Range range_;
-  ToldDigest told_;     // its digest is the range's
-  bool knows_ = false;  // the workers know the rows of earlier runs
+  ToldDigest told_;         // its digest is the range's
+  RepeatedPaths repeated_;  // of a list of paths
+  bool knows_ = false;      // the workers know the rows of earlier runs
 
   std::mutex mutex_;  // guards what follows
   std::exception_ptr error_;
@@ -190,6 +192,7 @@ bool FeaturizeJob::route(Entry&& entry) {
     range_.held = plan_.may_cover(index);
   }
   ++range_.count;
+  if (options_.listing.paths_from) repeated_.add(entry.path);
   range_.digest.add(entry);
   told_.add(*rows_, entry, layout_.schema);
   const bool last = range_.count == layout_.photos_per_part;
@@ -386,6 +389,7 @@ FeaturizeResult FeaturizeJob::finish() {
   if (late_split_ && hooks_.warning) hooks_.warning(late_split_warning(dest_->uri()));
   if (rows_->table() != nullptr && !told_.labelled() && hooks_.warning)
     hooks_.warning(no_label_warning(options_.labels, told_.first_path()));
+  if (const std::string again = repeated_.warning(); !again.empty() && hooks_.warning) hooks_.warning(again);
   FeaturizeResult result;
   result.listed = listed_;
   for (const PartRecord& record : records) {
