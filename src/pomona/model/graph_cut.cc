@@ -180,6 +180,18 @@ Dense dense_layer(const NodePtr& node, const std::unordered_set<const ov::Node*>
   return shape[2] == 1 && shape[3] == 1 ? Dense::kYes : Dense::kAtEveryPixel;
 }
 
+// True where one of these nodes multiplies a vector of theirs with another of the same sides, as an
+// activation does (Swish: x * sigmoid(x)). A softmax in steps divides by a sum instead.
+bool gates_itself(const std::unordered_set<const ov::Node*>& nodes) {
+  return std::ranges::any_of(nodes, [&](const ov::Node* node) {
+    if (!is_type(*node, "Multiply") && !is_type(*node, "Divide")) return false;
+    const Value one = node->input_value(0);
+    const Value other = node->input_value(1);
+    return nodes.contains(one.get_node()) && nodes.contains(other.get_node()) &&
+           one.get_element_type().is_real() && one.get_partial_shape() == other.get_partial_shape();
+  });
+}
+
 // True where only bias, softmax, reshapes and the like stand between `node` and the outputs.
 bool ends_in_outputs(const NodePtr& node, Dense kind) {
   std::unordered_set<const ov::Node*> seen = {node.get()};
@@ -203,7 +215,7 @@ bool ends_in_outputs(const NodePtr& node, Dense kind) {
     }
   }
   // A 1 x 1 convolution over a whole map also ends headless networks; only softmax tells a classifier.
-  return result && (kind == Dense::kYes || softmax);
+  return result && (kind == Dense::kYes || softmax) && !gates_itself(seen);
 }
 
 Value find_penultimate(const ov::Model& model, const std::unordered_set<const ov::Node*>& dynamic) {

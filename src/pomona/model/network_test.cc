@@ -365,6 +365,45 @@ TEST_F(NetworkTest, HeadlessNetworksAreTakenAsTheyAre) {
   EXPECT_EQ(network.fingerprint().identity["pool"], "avg");
 }
 
+// A tiny network whose last dense layer goes on to `nodes`, the last of which is its output.
+fs::path ending_in(
+    std::initializer_list<std::tuple<const char*, std::initializer_list<std::string>, const char*>> nodes,
+    const std::string& name) {
+  onnx::ModelProto model = tiny_network();
+  onnx::GraphProto& graph = *model.mutable_graph();
+  graph.mutable_node()->RemoveLast();
+  onnx::TensorProto& one = *graph.add_initializer();
+  one.set_name("one");
+  one.set_data_type(onnx::TensorProto::FLOAT);
+  one.add_float_data(1);
+  for (const auto& [type, inputs, output] : nodes) add_node(graph, type, inputs, output);
+  graph.mutable_output(0)->set_name(graph.node(graph.node_size() - 1).output(0));
+  return write_onnx(model, name);
+}
+
+TEST_F(NetworkTest, ALayerThatGatesItselfIsNoClassifier) {
+  const auto dimension = [](const fs::path& file) { return Network::load(options_for(file)).dimension(); };
+  EXPECT_EQ(dimension(ending_in({{"Sigmoid", {"logits"}, "gate"}, {"Mul", {"logits", "gate"}, "swish"}},
+                                "swish.onnx")),
+            5);
+  EXPECT_EQ(dimension(ending_in({{"Neg", {"logits"}, "minus"},
+                                 {"Exp", {"minus"}, "exp"},
+                                 {"Add", {"exp", "one"}, "more"},
+                                 {"Div", {"logits", "more"}, "swish"}},
+                                "swish_in_steps.onnx")),
+            5);
+  // Ends of classifiers: a sigmoid for each class, a softmax in steps, a temperature.
+  EXPECT_EQ(dimension(ending_in({{"Sigmoid", {"logits"}, "sigmoid"}}, "sigmoid.onnx")), 8);
+  EXPECT_EQ(
+      dimension(ending_in(
+          {{"Exp", {"logits"}, "exp"}, {"ReduceSum", {"exp"}, "sum"}, {"Div", {"exp", "sum"}, "softmax"}},
+          "softmax_in_steps.onnx")),
+      8);
+  EXPECT_EQ(dimension(ending_in({{"Mul", {"logits", "one"}, "scaled"}, {"Softmax", {"scaled"}, "softmax"}},
+                                "scaled.onnx")),
+            8);
+}
+
 TEST_F(NetworkTest, TreesBehindTheNetworkAreCutOff) {
   onnx::ModelProto model = tiny_network();
   auto& opset = *model.add_opset_import();
