@@ -10,7 +10,9 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "report"))
+sys.path.insert(0, str(ROOT / "tests" / "serve"))
 from browser import Browser, Page, find_chromium  # noqa: E402, F401
+from multipart_body import multipart  # noqa: E402, F401
 
 
 class StaticServer:

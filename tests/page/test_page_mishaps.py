@@ -2,11 +2,13 @@
 """The page when something is not as usual: another language halfway, a wrong code, a host with ways of its own."""
 import re
 import shutil
+import urllib.error
+import urllib.request
 
 import pytest
 
-from page_support import Page, StaticServer, Visitor
-from test_page import visit  # noqa: F401
+from page_support import Page, StaticServer, Visitor, multipart
+from test_page import shots, visit  # noqa: F401
 
 
 def speak(visitor, language):
@@ -51,6 +53,40 @@ def test_a_label_that_no_server_takes_is_not_blamed_on_the_photo(visit, photos):
     assert visitor.text("#form-error").startswith("That is too long") and visitor.focused() == "own-label"
     colours = visitor.run("['#form-error', '#own-hint'].map(one => getComputedStyle(document.querySelector(one)).color)")
     assert colours[0] != colours[1], "an error looks like one"
+
+
+FULL = {"en": "The server has no room left, so nothing was saved or deleted. Try again another day.",
+        "fr": "Le serveur n’a plus de place : rien n’a été gardé ni effacé. Réessayez un autre jour."}
+
+
+def test_a_server_without_room_says_so(browser, start_server, model, photos, mount_disk, shots):  # noqa: F811
+    disk = mount_disk("400k", busy=True)
+    server = start_server([model, "--contributions", disk / "given"])
+    kind, form = multipart([("photo", "x.jpg", photos["sure"].read_bytes()), ("label", None, b"Kiwi"), ("consent", None, b"true")])
+
+    def status():
+        request = urllib.request.Request(server.url + "v1/contributions", form, {"Content-Type": kind})
+        try:
+            return urllib.request.urlopen(request).status
+        except urllib.error.HTTPError as error:
+            return error.code
+
+    assert status() == 201
+    with open(disk / "ballast", "wb", buffering=0) as file, pytest.raises(OSError):
+        while True:
+            file.write(bytes(4096))
+    assert 507 in (status() for _ in range(20))  # pages that are there already take some
+    for language, sentence in FULL.items():
+        visitor = Visitor(browser, server.url, language=language)
+        visitor.choose(photos["unsure"])
+        visitor.run("document.querySelector('#consent').checked = true; document.querySelector('#own-label').focus()")
+        visitor.type("kiwi")
+        visitor.click(".ask button[type=submit]")
+        visitor.wait("document.querySelector('#form-error').textContent")
+        assert visitor.text("#form-error") == sentence and visitor.fits()
+        visitor.screenshot(shots / f"full-{language}.png")
+        visitor.close()
+    server.close()
 
 
 def test_an_answer_without_facts_fills_the_page(browser, start_server, model, photos, tmp_path):

@@ -74,4 +74,4 @@ export class Failure extends Error {
     super(detail || code);
   }
 }
-export type FailureCode = "offline" | "busy" | "too_large" | "not_a_photo" | "not_allowed" | "refused" | "broken" | "old_browser";
+export type FailureCode = "offline" | "busy" | "full" | "too_large" | "not_a_photo" | "not_allowed" | "refused" | "broken" | "old_browser";

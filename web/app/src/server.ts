@@ -12,7 +12,9 @@ const asText = (value: unknown): string => (typeof value === "string" ? value : 
 const asNumber = (value: unknown): number => (typeof value === "number" && Number.isFinite(value) ? value : 0);
 
 const codes: Record<number, FailureCode> = { 401: "not_allowed", 403: "not_allowed", 413: "too_large",
-  415: "not_a_photo", 422: "not_a_photo", 429: "busy", 503: "busy" };
+  415: "not_a_photo", 422: "not_a_photo", 429: "busy", 503: "busy", 507: "full" };
+// What the server's own word tells better than the status.
+const words: Record<string, FailureCode> = { no_photo: "not_a_photo", contributions_full: "full" };
 
 // One exchange; every way to fail becomes a Failure.
 export async function ask(address: string, init: RequestInit = {}): Promise<Json> {
@@ -25,9 +27,10 @@ export async function ask(address: string, init: RequestInit = {}): Promise<Json
   }
   const body = asObject(await response.json().catch(() => ({})));
   if (response.ok) return body;
-  const { code, message } = asObject(body.error);
-  const usual = codes[response.status] ?? (response.status < 500 ? "refused" : "broken");
-  throw new Failure(code === "no_photo" ? "not_a_photo" : usual, asText(message), asText(code));
+  const error = asObject(body.error);
+  const word = asText(error.code);
+  const code = words[word] ?? codes[response.status] ?? (response.status < 500 ? "refused" : "broken");
+  throw new Failure(code, asText(error.message), word);
 }
 
 const candidate = (value: unknown): Candidate => {
