@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# `make demo`: photos -> features -> PCA -> tables, on photos made here or on someone's own.
+# `make demo`: features, PCA, tables, classifier and report, on photos made here or on someone's own.
 #   setup/demo.sh [PHOTOS] [COUNT]
 source "$(dirname "$0")/common.sh"
 photos=${1:-}

@@ -62,14 +62,13 @@ def sections(text):
             heading = named[1]
             found[heading] = []
         elif line.startswith("  ") and heading != "Usage":
-            # A left side that is too long for its column has a line of its own.
-            alone = i + 1 < len(lines) and lines[i + 1].startswith(" " * 34)
-            left, right = (line.strip(), "") if alone else (line[:34].strip(), line[34:].strip())
-            if not left and found[heading]:
-                before = found[heading][-1]
-                found[heading][-1] = (before[0], (before[1] + " " + right).strip())
+            # Two spaces or more part the sides; what stands further in goes on with the row above.
+            if line.startswith("   ") and found[heading]:
+                left, right = found[heading][-1]
+                found[heading][-1] = (left, f"{right} {line.strip()}".strip())
             else:
-                found[heading].append((left, right))
+                left, _, right = line.strip().partition("  ")
+                found[heading].append((left, right.strip()))
         elif line.strip():
             footer.append(line)
     return "\n".join(about).strip(), found, "\n".join(footer).strip("\n")
@@ -98,11 +97,10 @@ def option(left):
     rest = rest.removesuffix("...").strip()
     default = None
     # Behind the range or list of choices, if there is one.
-    cut = re.fullmatch(r"(?P<kind>[A-Z]+)?(?::(?P<check>\{[^}]*\}|INT in \[[^\]]*\]|UINT in \[[^\]]*\]|FLOAT in \[[^\]]*\]|[A-Z]+))?"
-                       r"(?:=(?P<default>.*))?", rest)
+    cut = re.fullmatch(r"(?P<kind>[A-Z]+)?(?:(?P<check>\{[^}]*\}| in \[[^\]]*\])|:(?P<named>[A-Z]+))?(?:=(?P<default>.*))?", rest)
     if not cut:
         raise ValueError(f"--help has a form that is not known: {left!r}")
-    kind, check, default = cut["kind"] or "", cut["check"] or "", cut["default"]
+    kind, check, default = cut["kind"] or "", cut["check"] or cut["named"] or "", cut["default"]
     value = {"": "", "INT": "whole number", "UINT": "whole number", "FLOAT": "number", "TEXT": "text"}.get(kind, kind.lower())
     if check.startswith("{"):
         value = ", ".join(f"`{choice}`" for choice in check[1:-1].split(","))

@@ -12,10 +12,12 @@
 #include <cstdio>
 #include <cstring>
 #include <exception>
+#include <memory>
 #include <string>
 #include <system_error>
 #include <thread>
 
+#include "help_format.h"
 #include "pomona/base/error.h"
 #include "recipe.h"
 #include "terminal.h"
@@ -91,7 +93,7 @@ int run_command(int argc, char** argv, const std::vector<AddVerb>& verbs) {
   CLI::App app(kAbout, "pomona");
   app.set_version_flag("--version", std::string("pomona ") + POMONA_VERSION);
   app.require_subcommand(1);
-  app.get_formatter()->column_width(34);
+  app.formatter(std::make_shared<HelpFormat>());
   bool quiet = false;
   app.add_flag("--quiet,-q", quiet, "No progress, only the result")->configurable(false);
   app.fallthrough();

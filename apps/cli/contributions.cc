@@ -195,9 +195,9 @@ void add_contributions(CLI::App& app, Action& action) {
       "Examples:\n"
       "  pomona contributions list --folder contributions\n"
       "  pomona contributions export october/ && pomona train october/ -o october.onnx\n"
-      "  pomona train --update fruit.onnx results/ contributions/      straight from the store\n"
+      "  pomona train --update fruit.onnx results/ contributions/\n"
       "  pomona contributions purge --older-than 14d --yes\n"
-      "  pomona contributions delete 7Q2M-X0AB-...                     with the code its sender was given");
+      "  pomona contributions delete 7Q2M-X0AB-...  the code its sender was given");
   verb->add_option("--folder", flags->folder, "Where they are kept")
       ->capture_default_str()
       ->envname("POMONA_CONTRIBUTIONS");

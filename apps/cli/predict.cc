@@ -255,7 +255,7 @@ void add_predict(CLI::App& app, Action& action) {
       "  pomona predict model.onnx photo.jpg\n"
       "  pomona predict model.onnx s3://bucket/new/ answers/\n"
       "  curl -s https://example.org/apple.jpg | pomona predict model.onnx -\n"
-      "  find . -name '*.jpg' -print0 | pomona predict model.onnx --paths-from - --top 5");
+      "  find . -name '*.jpg' -print0 | pomona predict fruit.onnx --paths-from -");
   verb->add_option("MODEL", flags->model, "A model file, from `pomona train`")->required();
   verb->add_option(
       "PLACES", flags->places,

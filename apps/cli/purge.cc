@@ -66,7 +66,7 @@ void add_purge(CLI::App& app, Action& action) {
       "  pomona purge results/\n"
       "  pomona purge s3://bucket/runs --older-than 2w --yes --log purge.jsonl\n"
       "  pomona purge contributions/ --older-than 14d --yes\n"
-      "  pomona purge october/ --photos --older-than 14d --yes    photos, of an export for example");
+      "  pomona purge october/ --photos --older-than 14d --yes");
   verb->add_option(
           "DEST", flags->dest,
           "A dataset, a results folder, contributions, or a folder above them; of photos with --photos")

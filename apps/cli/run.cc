@@ -35,13 +35,13 @@ struct Flags {
 
 void add_run(CLI::App& app, Action& action) {
   auto flags = std::make_shared<Flags>();
-  CLI::App* verb = app.add_subcommand("run", "The whole chain: photos -> features -> PCA -> reduced table");
+  CLI::App* verb = app.add_subcommand("run", "The whole chain: features, PCA, tables, classifier, report");
   verb->footer(
       "Examples:\n"
       "  pomona run photos/ results/ --variance 0.95\n"
       "  pomona run s3://bucket/photos s3://bucket/results -k 100 --model resnet50\n"
       "  pomona run photos/ results/ --recipe mobilenetv2-41\n"
-      "  pomona run s3://bucket/photos s3://bucket/results --engine spark --master spark://host:7077");
+      "  pomona run s3://photos s3://results --engine spark --master spark://host:7077");
   verb->add_option("PLACES", flags->places, "SOURCE [SOURCE...] DEST: folders or URIs; DEST last")
       ->required();
   verb->add_option("--recipe", "Options from a recipe that comes along, or from a file; typed options win")

@@ -128,9 +128,9 @@ void add_serve(CLI::App& app, Action& action) {
       "SIGHUP reads models, tokens and certificate again; SIGTERM ends after what is in flight.\n"
       "Examples:\n"
       "  pomona serve model.onnx\n"
-      "  pomona serve fruit=a.onnx ripeness=b.onnx --similar results/ --contributions given/\n"
-      "  pomona serve model.onnx --host 0.0.0.0 --port 443 --tls-cert chain.pem --tls-key key.pem --tokens "
-      "t.txt\n"
+      "  pomona serve fruit=a.onnx ripeness=b.onnx --similar results/\n"
+      "  pomona serve fruit.onnx --contributions given/ --retention-days 7\n"
+      "  pomona serve m.onnx --host 0.0.0.0 --port 443 --tls-cert c.pem --tls-key k.pem\n"
       "  curl --data-binary @photo.jpg http://127.0.0.1:8080/v1/classify");
   verb->add_option("MODELS", flags->models, "Model files or NAME=FILE; the first is the default")->required();
 

@@ -252,7 +252,7 @@ void add_train(CLI::App& app, Action& action) {
       "  pomona train results/ -o fruit.onnx                 on the features of a run\n"
       "  pomona train photos/ -o fruit.onnx --select         straight on photos\n"
       "  pomona train features/ -o m.onnx --labels table.csv:variety,ripeness\n"
-      "  pomona train photos/ -o m.onnx --augment textures   for photos with a background\n"
+      "  pomona train photos/ -o m.onnx --augment textures  photos with a background\n"
       "  pomona train --update m.onnx results/ new-photos/ contributions/\n\n"
       "With --update, exit code 4 says that the new model was worse and the old one stays.");
   verb->add_option("SOURCE", flags->sources,

@@ -31,12 +31,29 @@ def test_every_option_of_the_command_is_there_with_its_default(made, pomona):
     page = made["docs/reference/cli.md"]
     for verb in ("run", "train", "serve", "predict", "purge"):
         text = pomona(verb, "--help").stdout.decode()
-        for names, default in re.findall(r"^  (-\S+)(?: [A-Z]+(?::\S+(?: in \[[^\]]*\])?)?(?:=(\S+))?)?", text, re.M):
+        for names, default in re.findall(r"^  (-\S+)(?: (?:[A-Z]+(?::[A-Z]+| in \[[^\]]*\])?|\{\S+?\})(?:=(\S+))?)?", text, re.M):
             name = names.split(",")[-1]
             rows = [line for line in page.splitlines() if f"`{name}`" in line and line.startswith("| ")]
             assert rows or name == "--help", f"{verb} {name} is not in the reference"
             if default:
                 assert any(f"default `{default}`" in row for row in rows), f"{verb} {name}={default}"
+
+
+def verbs(text):
+    return re.findall(r"^  ([a-z]+)(?=  |$)", text.partition("Subcommands:\n")[2], re.M)
+
+
+def test_help_fits_a_terminal_of_80_columns(pomona):
+    def help_of(*words):
+        return pomona(*words, "--help").stdout.decode()
+
+    pages = {(verb,): help_of(verb) for verb in verbs(help_of())}
+    pages |= {(*words, part): help_of(*words, part) for words, text in pages.items() for part in verbs(text)}
+    pages[()] = help_of()
+    assert len(pages) > 30
+    assert [(words, line) for words, text in pages.items() for line in text.splitlines() if len(line) > 80] == []
+    # What is too long goes on below, on the same side.
+    assert re.search(r"^  --paths-from TEXT +Read paths from a file, .*\n {34}\S.* - is stdin$", pages[("run",)], re.M)
 
 
 def test_the_http_page_names_what_the_server_serves(made):
