@@ -15,14 +15,35 @@ namespace {
 
 constexpr int kBusyMilliseconds = 10'000;
 
+bool is_full(int system) {
+  return system == ENOSPC || system == EDQUOT;
+}
+
+// The errno of the last failure at a file of the database, 0 where there was none. SQLite does not pass on
+// what a commit failed of: some file systems find no room only when data is to reach the disk.
+int last_errno(sqlite3* database, int which) {
+  sqlite3_file* file = nullptr;
+  if (sqlite3_file_control(database, "main", which, &file) != SQLITE_OK || file == nullptr ||
+      file->pMethods == nullptr)
+    return 0;
+  int system = 0;
+  return file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &system) == SQLITE_OK ? system : 0;
+}
+
+bool sync_was_full(sqlite3* database, int code) {
+  if (database == nullptr || code != SQLITE_IOERR_FSYNC) return false;
+  return is_full(last_errno(database, SQLITE_FCNTL_JOURNAL_POINTER)) ||
+         is_full(last_errno(database, SQLITE_FCNTL_FILE_POINTER));
+}
+
 [[noreturn]] void fail(sqlite3* database, int code) {
   const char* name = database == nullptr ? nullptr : sqlite3_db_filename(database, "main");
   const std::string file = name == nullptr || *name == '\0' ? "the store of contributions" : name;
   const std::string why = database == nullptr ? sqlite3_errstr(code) : sqlite3_errmsg(database);
   const int system = database == nullptr ? 0 : sqlite3_system_errno(database);
   // SQLite says "full" of a page that it cannot write, not of its other files, nor of a used-up quota.
-  if ((code & 0xFF) == SQLITE_FULL ||
-      ((code & 0xFF) == SQLITE_IOERR && (system == ENOSPC || system == EDQUOT))) {
+  if ((code & 0xFF) == SQLITE_FULL || ((code & 0xFF) == SQLITE_IOERR && is_full(system)) ||
+      sync_was_full(database, code)) {
     throw DiskFull(ErrorCode::kIo, "cannot write " + file + ": " + system_reason(ENOSPC));
   }
   switch (code & 0xFF) {
