@@ -47,7 +47,18 @@ print(json.dumps([{"Name": "pomona run", "Type": "CUSTOM_JAR", "Jar": "command-r
                    "Args": ["pomona", "run", *sys.argv[1:], "--engine", "spark", "--master", "yarn"]}]))' "$@")
     step=$(aws emr add-steps --cluster-id "$cluster" --steps "$steps" --query 'StepIds[0]' --output text)
     echo "step $step on $cluster"
-    aws emr wait step-complete --cluster-id "$cluster" --step-id "$step"
+    # Not `aws emr wait`: that gives up after half an hour.
+    while true; do
+      state=$(aws emr describe-step --cluster-id "$cluster" --step-id "$step" --query Step.Status.State --output text)
+      case $state in
+        PENDING | RUNNING | CANCEL_PENDING) sleep 30 ;;
+        COMPLETED) exit 0 ;;
+        *) break ;;
+      esac
+    done
+    logs=$(aws emr describe-cluster --cluster-id "$cluster" --query Cluster.LogUri --output text)
+    echo "step $step ended as $state; its log, in some minutes: ${logs%/}/$cluster/steps/$step/" >&2
+    exit 1
     ;;
   ui)
     cluster=$(output ClusterId)

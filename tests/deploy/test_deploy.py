@@ -110,19 +110,30 @@ def test_rights_are_what_a_run_needs_and_no_more():
 
 @pytest.fixture
 def recorded(tmp_path):
-    """Runs a script with `aws` and `gcloud` that only write down what they are asked."""
-    calls = tmp_path / "calls"
-    for name in ("aws", "gcloud"):
+    """Runs a script with `aws`, `gcloud` and `sleep` that only write down what they are asked. `states` of a step of EMR
+    are told one after another."""
+    calls, states = tmp_path / "calls", tmp_path / "states"
+    for name in ("aws", "gcloud", "sleep"):
         client = tmp_path / "bin" / name
         client.parent.mkdir(exist_ok=True)
-        client.write_text('#!/usr/bin/env python3\nimport json, os, sys\nopen(os.environ["CALLS"], "a").write(json.dumps(sys.argv) + "\\n")\n'
-                          'words = " ".join(sys.argv)\n'
-                          'print("j-CLUSTER" if "ClusterId" in words else "s-STEP" if "add-steps" in words else "")\n')
+        client.write_text("""#!/usr/bin/env python3
+import json, os, sys
+with open(os.environ["CALLS"], "a") as calls:
+    calls.write(json.dumps(sys.argv) + "\\n")
+words = " ".join(sys.argv)
+if "describe-step" in words:
+    state, _, rest = open(os.environ["STATES"]).read().partition(" ")
+    open(os.environ["STATES"], "w").write(rest)
+    print(state)
+elif "sleep" not in sys.argv[0]:
+    print("j-CLUSTER" if "ClusterId" in words else "s-STEP" if "add-steps" in words else "s3://a/logs/" if "LogUri" in words else "")
+""")
         client.chmod(0o755)
 
-    def run(script, *words, code=0):
+    def run(script, *words, code=0, told="COMPLETED"):
         calls.unlink(missing_ok=True)
-        env = dict(os.environ, PATH=f"{tmp_path}/bin:{os.environ['PATH']}", CALLS=str(calls))
+        states.write_text(told)
+        env = dict(os.environ, PATH=f"{tmp_path}/bin:{os.environ['PATH']}", CALLS=str(calls), STATES=str(states))
         done = subprocess.run([DEPLOY / script, *words], env=env, cwd=tmp_path, capture_output=True, text=True, timeout=30)
         assert done.returncode == code, done.stderr
         lines = calls.read_text().splitlines() if calls.exists() else []
@@ -143,13 +154,37 @@ def test_emr_goes_up_runs_and_goes_down(recorded, tmp_path):
     calls, _ = recorded("aws/emr.sh", "run", "stack", odd, "s3://results", "--limit", "10")
     step = json.loads(calls[1][calls[1].index("--steps") + 1])[0]
     assert step["Args"] == ["pomona", "run", odd, "s3://results", "--limit", "10", "--engine", "spark", "--master", "yarn"]
-    assert calls[2][:3] == ["emr", "wait", "step-complete"]
+
+    # A job may take any time, and one that fails says where its log is.
+    calls, _ = recorded("aws/emr.sh", "run", "stack", "s3://p", "s3://r", told="PENDING " + "RUNNING " * 20 + "COMPLETED")
+    assert len([call for call in calls if call[:2] == ["emr", "describe-step"]]) == 22
+    for state in ("FAILED", "CANCELLED", "INTERRUPTED"):
+        _, done = recorded("aws/emr.sh", "run", "stack", "s3://p", "s3://r", told=f"RUNNING {state}", code=1)
+        assert f"ended as {state}" in done.stderr and "s3://a/logs/j-CLUSTER/steps/s-STEP/" in done.stderr
 
     calls, _ = recorded("aws/emr.sh", "down", "stack")
     assert [call[:2] for call in calls] == [["cloudformation", "delete-stack"], ["cloudformation", "wait"]]
     for wrong in ([], ["up", "stack"], ["fly", "stack"]):
         calls, done = recorded("aws/emr.sh", *wrong, code=2)
         assert not calls and "emr.sh up" in done.stderr
+
+
+def test_a_machine_that_fails_early_leaves_its_log(tmp_path):
+    """The script of ec2.yaml with clients that write down what they are asked, and nothing to install from."""
+    text = subprocess.run([BIN / "python", CHECK, "userdata", DEPLOY / "aws/ec2.yaml"], capture_output=True, text=True,
+                          check=True).stdout
+    log = tmp_path / "pomona.log"
+    clients = {"dnf": "echo no such package; exit 1", "aws": f'echo "$@" >>{tmp_path}/asked; cp {log} {tmp_path}/sent',
+               "poweroff": f"echo poweroff >>{tmp_path}/asked", "shutdown": "true"}
+    (tmp_path / "bin").mkdir()
+    for name, words in clients.items():
+        (tmp_path / "bin" / name).write_text(f"#!/bin/sh\n{words}\n")
+        (tmp_path / "bin" / name).chmod(0o755)
+    done = subprocess.run(["bash", "-c", text.replace("/var/log/pomona.log", str(log))], timeout=30,
+                          env={**os.environ, "PATH": f"{tmp_path}/bin:/usr/bin:/bin"}, capture_output=True)
+    assert done.returncode == 1
+    assert (tmp_path / "asked").read_text().splitlines()[1:] == ["poweroff"]
+    assert "no such package" in (tmp_path / "sent").read_text()
 
 
 def test_dataproc_goes_up_runs_and_goes_down(recorded, tmp_path):
