@@ -85,3 +85,11 @@ def test_the_container_has_the_libraries_of_the_command(pomona):
     have = closure(listed | base)
     assert {name: package for name, package in owner.items() if package not in have} == {}
     assert listed - set(owner.values()) == set(), "listed, but the command does not load it"
+
+
+def test_the_container_takes_no_build_of_another_folder():
+    """CMake refuses a build folder that was made elsewhere: what set-up made on this machine is not copied."""
+    assert "COPY . ." in (SERVE / "Containerfile").read_text()
+    made = [line.strip("/") for line in (ROOT / ".gitignore").read_text().splitlines() if line.startswith("/")]
+    assert "build" in made and ".venv" in made
+    assert set(made) <= set((ROOT / ".dockerignore").read_text().splitlines())
