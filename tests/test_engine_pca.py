@@ -73,7 +73,7 @@ def test_variance(results):
     assert (np.array([r[2:] for r in rows[1:]], np.float32) == y).all()
 
 
-@pytest.mark.parametrize("flags", [["-k", "1"], ["-k", "7"], ["-k", "7", "--threads", "3"], []])
+@pytest.mark.parametrize("flags", [["-k", "1"], ["-k", "7", "--threads", "1"], ["-k", "7", "--threads", "3"], []])
 def test_reduce(pomona, results, tmp_path, flags):
     pomona("reduce", results / "features", tmp_path / "out", *flags, "-q")
     y = vectors(tmp_path / "out", "components")

@@ -35,7 +35,8 @@ class Clock {
 
 }  // namespace
 
-void add_part(Moments& moments, const Store& dest, const Schema& schema, const PartRecord& part) {
+void add_part(Moments& moments, const Store& dest, const Schema& schema, const PartRecord& part, int threads,
+              const std::stop_token& stop) {
   if (part.rows == 0) return;
   const auto groups = part.extra.is_object() ? part.extra.value("groups", std::vector<std::size_t>{})
                                              : std::vector<std::size_t>{};
@@ -43,21 +44,27 @@ void add_part(Moments& moments, const Store& dest, const Schema& schema, const P
   std::vector<float> rows;
   std::size_t group = 0;
   const DatasetReader reader = DatasetReader::open_parts(dest, schema, {part});
-  reader.read_part(0, true, [&](Block&& block) {
-    // A part without a record of its blocks, someone else's: its row groups are the blocks.
+  const auto sink = [&](Block&& block) {
     if (groups.empty()) {
-      moments.add(block.vectors, block.rows.size());
-      return true;
+      // Someone else's part, without a record of its blocks: they are its row groups.
+      moments.add(block.vectors, block.rows.size(), threads);
+      return !stop.stop_requested();
     }
-    rows.insert(rows.end(), block.vectors.begin(), block.vectors.end());
+    if (rows.empty()) {
+      rows = std::move(block.vectors);
+    } else {
+      rows.insert(rows.end(), block.vectors.begin(), block.vectors.end());
+    }
     std::size_t taken = 0;
     while (group < groups.size() && rows.size() - taken >= groups[group] * d) {
-      moments.add(std::span(rows).subspan(taken, groups[group] * d), groups[group]);
+      moments.add(std::span(rows).subspan(taken, groups[group] * d), groups[group], threads);
       taken += groups[group++] * d;
     }
     rows.erase(rows.begin(), rows.begin() + static_cast<std::ptrdiff_t>(taken));
-    return true;
-  });
+    return !stop.stop_requested();
+  };
+  reader.read_part(0, true, sink, threads);
+  if (stop.stop_requested()) throw Error(ErrorCode::kCancelled, "stopped while " + dest.uri() + " was read");
   if (group != groups.size() || !rows.empty()) {
     throw Error(ErrorCode::kFormat, dest.uri() + "/" + part.file + " does not hold the " +
                                         std::to_string(part.rows) +
@@ -65,8 +72,9 @@ void add_part(Moments& moments, const Store& dest, const Schema& schema, const P
   }
 }
 
-MomentSequence::MomentSequence(const Store& dest, const Schema& schema, const nlohmann::json& old_run)
-    : dest_(dest), schema_(schema), moments_(schema.d) {
+MomentSequence::MomentSequence(const Store& dest, const Schema& schema, const nlohmann::json& old_run,
+                               int threads, std::stop_token stop)
+    : dest_(dest), schema_(schema), threads_(threads), stop_(std::move(stop)), moments_(schema.d) {
   if (old_run.is_object() && old_run.contains("moments")) saved_ = old_run.at("moments");
 }
 
@@ -121,7 +129,7 @@ void MomentSequence::read_back(const PartRecord& part) {
   const bool whole = part.extra.is_object() && part.extra.value("whole", false);
   if (!whole) keep_marked();
   const Clock clock(seconds_);
-  add_part(moments_, dest_, schema_, part);
+  add_part(moments_, dest_, schema_, part, threads_, stop_);
   if (whole) mark(part.index + 1);
 }
 

@@ -36,8 +36,8 @@ nlohmann::json of_run(const DatasetReader& features, const char* key) {
   return features.run().is_object() ? features.run().value(key, nlohmann::json()) : nlohmann::json();
 }
 
-Pca fit_pca(const DatasetReader& features, const Store& source, const ReduceOptions& options,
-            std::map<std::string, double>& stages) {
+Pca fit_pca(const DatasetReader& features, const Store& source, const ReduceOptions& options, int threads,
+            std::map<std::string, double>& stages, const std::stop_token& stop) {
   StageClock clock;
   if (features.schema().d > kWidestMoments) {
     Pca pca = fit_wide(features, options);
@@ -48,7 +48,7 @@ Pca fit_pca(const DatasetReader& features, const Store& source, const ReduceOpti
   if (options.moments) {
     moments = *options.moments;
   } else {
-    MomentSequence sequence(source, features.schema(), features.run());
+    MomentSequence sequence(source, features.schema(), features.run(), threads, stop);
     for (const PartRecord& part : features.parts()) sequence.add_kept(part);
     moments = sequence.take();
   }
@@ -227,6 +227,7 @@ Pca pca_of_run(const nlohmann::json& run, const std::string& dataset) {
 
 ReduceResult reduce(const ReduceOptions& options, const Hooks& hooks, std::stop_token stop) {
   const auto begin = std::chrono::steady_clock::now();
+  const int threads = options.threads > 0 ? options.threads : cpu_budget();
   const Store source = Store::open(options.features);
   const DatasetReader features = DatasetReader::open(source);
   if (features.rows() == 0) throw Error(ErrorCode::kFormat, source.uri() + " has no rows to reduce");
@@ -238,7 +239,7 @@ ReduceResult reduce(const ReduceOptions& options, const Hooks& hooks, std::stop_
   if (options.pca) {
     result.pca = saved_pca(features, options, hooks);
   } else {
-    result.pca = fit_pca(features, source, options, result.stages);
+    result.pca = fit_pca(features, source, options, threads, result.stages, stop);
     result.pca.record = pca_record(features, source.uri());
   }
   result.k = result.pca.k();
@@ -278,9 +279,8 @@ ReduceResult reduce(const ReduceOptions& options, const Hooks& hooks, std::stop_
       }
     };
     StageClock clock;
-    const auto threads = static_cast<std::size_t>(options.threads > 0 ? options.threads : cpu_budget());
     std::vector<std::jthread> workers;
-    for (std::size_t i = 0; i < std::min(threads, records.size()); ++i) {
+    for (std::size_t i = 0; i < std::min(static_cast<std::size_t>(threads), records.size()); ++i) {
       workers.emplace_back([&] {
         try {
           work();

@@ -163,8 +163,10 @@ class DatasetReader {
   const std::vector<PartRecord>& parts() const;
   std::uint64_t rows() const;
 
-  // Calls `sink` for every row group of part `index`, in order; false stops. `with_vectors` off skips them.
-  void read_part(std::size_t index, bool with_vectors, const std::function<bool(Block&&)>& sink) const;
+  // Calls `sink` for every row group of part `index` (in pieces of 64 MiB, where it is larger), in order and
+  // on the calling thread; false stops. `with_vectors` off skips them. `threads` read ahead side by side.
+  void read_part(std::size_t index, bool with_vectors, const std::function<bool(Block&&)>& sink,
+                 int threads = 1) const;
   // How many row groups part `index` has, and one of them (CSV parts are one row group).
   std::size_t row_groups(std::size_t index) const;
   Block read_row_group(std::size_t index, std::size_t group, bool with_vectors) const;
@@ -175,7 +177,6 @@ class DatasetReader {
  private:
   DatasetReader() = default;
   std::unique_ptr<BlockReader> open_part(std::size_t index) const;  // null where the part has no file
-  bool read_one(std::size_t index, bool with_vectors, const std::function<bool(Block&&)>& sink) const;
 
   struct Impl;
   std::shared_ptr<const Impl> impl_;

@@ -54,6 +54,7 @@ class BlockReader {
   virtual std::uint64_t rows() const = 0;
   // How many row groups the file has; a CSV file is one.
   virtual std::size_t row_groups() const { return 1; }
+  virtual std::uint64_t most_group_rows() const { return rows(); }  // in one row group
   // As DatasetReader::read_part, of row groups [first, last). False where `sink` stopped.
   virtual bool read_groups(std::size_t first, std::size_t last, bool with_vectors,
                            const std::function<bool(Block&&)>& sink) const = 0;
@@ -62,6 +63,11 @@ class BlockReader {
     return read_groups(0, row_groups(), with_vectors, sink);
   }
 };
+
+// As BlockReader::read, `threads` reading row groups side by side ahead of `sink`, which the calling thread
+// runs. At most 256 MiB of vectors wait; where two row groups are more than that, nothing is read ahead.
+bool read_side_by_side(const BlockReader& file, bool with_vectors, int threads,
+                       const std::function<bool(Block&&)>& sink);
 
 std::unique_ptr<BlockReader> open_parquet(const Store& store, const std::string& name);
 std::unique_ptr<BlockReader> open_csv(const Store& store, const std::string& name);

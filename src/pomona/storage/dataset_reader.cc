@@ -159,14 +159,16 @@ std::uint64_t DatasetReader::rows() const {
   return impl_->rows;
 }
 
-void DatasetReader::read_part(std::size_t index, bool with_vectors,
-                              const std::function<bool(Block&&)>& sink) const {
-  read_one(index, with_vectors, sink);
+void DatasetReader::read_part(std::size_t index, bool with_vectors, const std::function<bool(Block&&)>& sink,
+                              int threads) const {
+  const auto file = open_part(index);
+  if (file != nullptr) read_side_by_side(*file, with_vectors, threads, sink);
 }
 
 void DatasetReader::read(bool with_vectors, const std::function<bool(Block&&)>& sink) const {
   for (std::size_t i = 0; i < impl_->parts.size(); ++i) {
-    if (!read_one(i, with_vectors, sink)) return;
+    const auto file = open_part(i);
+    if (file != nullptr && !file->read(with_vectors, sink)) return;
   }
 }
 
@@ -182,12 +184,6 @@ std::unique_ptr<BlockReader> DatasetReader::open_part(std::size_t index) const {
                                         std::to_string(impl_->schema.d));
   }
   return file;
-}
-
-bool DatasetReader::read_one(std::size_t index, bool with_vectors,
-                             const std::function<bool(Block&&)>& sink) const {
-  const auto file = open_part(index);
-  return file == nullptr || file->read(with_vectors, sink);
 }
 
 std::size_t DatasetReader::row_groups(std::size_t index) const {

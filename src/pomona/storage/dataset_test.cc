@@ -188,6 +188,53 @@ TEST(Dataset, OneRowGroupPerBlock) {
   EXPECT_THAT(sizes, ElementsAre(7, 3, 7, 3));
 }
 
+// What a part holds, read by so many threads, until `most` row groups were taken.
+std::vector<Block> read_ahead(const Store& dest, const Schema& schema, const PartRecord& part, int threads,
+                              std::size_t most = 1000) {
+  std::vector<Block> blocks;
+  const auto sink = [&](Block&& block) {
+    blocks.push_back(std::move(block));
+    return blocks.size() < most;
+  };
+  DatasetReader::open_parts(dest, schema, {part}).read_part(0, true, sink, threads);
+  return blocks;
+}
+
+TEST(Dataset, RowGroupsReadSideBySideComeInOrder) {
+  const TemporaryFolder folder;
+  const Store dest = Store::open(folder / "out");
+  const Schema schema = make_schema(256, Format::kParquet);
+  begin_run(dest, kRun, {});
+  PartWriter writer(dest, schema, kRun, 0);
+  for (int i = 0; i < 60; ++i) writer.write(make_block(1 + i % 7, 256, i));
+  const PartRecord part = writer.finish({});
+
+  const std::vector<Block> one = read_ahead(dest, schema, part, 1);
+  ASSERT_EQ(one.size(), 60U);
+  for (const int threads : {2, 4, 100}) {
+    const std::vector<Block> many = read_ahead(dest, schema, part, threads);
+    ASSERT_EQ(many.size(), one.size());
+    for (std::size_t i = 0; i < one.size(); ++i) {
+      EXPECT_EQ(many[i].vectors, one[i].vectors);
+      EXPECT_EQ(many[i].rows.front().hash, one[i].rows.front().hash);
+    }
+  }
+  EXPECT_EQ(read_ahead(dest, schema, part, 4, 3).size(), 3U);
+
+  // Damaged in the middle: what came before is handed on, then the error.
+  std::string bytes = dest.read(part.file);
+  std::fill_n(bytes.begin() + static_cast<std::ptrdiff_t>(bytes.size() / 3), 8000, '\xff');
+  dest.write(part.file, bytes);
+  for (const int threads : {1, 4}) {
+    std::size_t taken = 0;
+    const auto sink = [&](Block&&) { return ++taken < 1000; };
+    const auto reader = DatasetReader::open_parts(dest, schema, {part});
+    EXPECT_THROW(reader.read_part(0, true, sink, threads), Error);
+    EXPECT_GT(taken, 5U);
+    EXPECT_LT(taken, 40U);
+  }
+}
+
 TEST(Dataset, APartWithoutRowsHasNoFile) {
   const TemporaryFolder folder;
   const Store dest = Store::open(folder / "out");
