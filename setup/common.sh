@@ -25,8 +25,12 @@ install_packages() {
   fi
   say "installing ${#missing[@]} Debian packages"
   "${as_root[@]}" apt-get update -qq || die "apt-get update failed: is the package mirror reachable?"
+  # Who set this machine up before may be another user: the log has a name of its own, and goes where all is well.
+  local log
+  log=$(mktemp --tmpdir pomona-apt-XXXXXX.log)
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" \
-    >/tmp/pomona-apt.log 2>&1 || die "apt-get install failed; its log: /tmp/pomona-apt.log. Missing: ${missing[*]}"
+    >"$log" 2>&1 || die "apt-get install failed; its log: $log. Missing: ${missing[*]}"
+  rm -f "$log"
 }
 
 # install_wheels VENV LOCK: makes VENV hold what LOCK names; does nothing where it does already.
@@ -37,7 +41,8 @@ install_wheels() {
   say "installing Python packages of $lock into $venv"
   [ -x "$venv/bin/python" ] || /usr/bin/python3 -m venv "$venv" ||
     die "python3 -m venv failed: install python3-venv"
-  "$venv/bin/pip" install -q --disable-pip-version-check --require-hashes -r "$lock" ||
+  # As a module: the first line of bin/pip names the folder that the environment was made in.
+  "$venv/bin/python" -m pip install -q --disable-pip-version-check --require-hashes -r "$lock" ||
     die "pip could not install $lock: is a package index reachable (PIP_INDEX_URL, https_proxy)?"
   sha256sum <"$lock" >"$stamp"
 }
