@@ -176,7 +176,7 @@ class DatasetReader {
 
  private:
   DatasetReader() = default;
-  std::unique_ptr<BlockReader> open_part(std::size_t index) const;  // null where the part has no file
+  std::shared_ptr<const BlockReader> open_part(std::size_t index) const;  // null where the part has no file
 
   struct Impl;
   std::shared_ptr<const Impl> impl_;

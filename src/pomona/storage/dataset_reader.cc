@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <mutex>
 #include <optional>
 
 #include "pomona/base/json_text.h"
@@ -45,6 +46,12 @@ struct DatasetReader::Impl {
   std::vector<PartRecord> parts;
   std::vector<std::string> rejects;
   std::uint64_t rows = 0;
+
+  // The part that was read last, kept open: opening one in a distant store takes as long as reading a row
+  // group.
+  mutable std::mutex mutex;  // guards what follows
+  mutable std::size_t last = 0;
+  mutable std::shared_ptr<const BlockReader> last_file;
 
   explicit Impl(const Store& store) : dest(store) {}
 
@@ -172,17 +179,24 @@ void DatasetReader::read(bool with_vectors, const std::function<bool(Block&&)>& 
   }
 }
 
-std::unique_ptr<BlockReader> DatasetReader::open_part(std::size_t index) const {
+std::shared_ptr<const BlockReader> DatasetReader::open_part(std::size_t index) const {
   if (index >= impl_->parts.size())
     throw Error(ErrorCode::kUsage, "the dataset has no part " + std::to_string(index));
   const PartRecord& part = impl_->parts[index];
   if (part.file.empty()) return nullptr;
-  auto file = open_file(impl_->dest, part.file);
+  {
+    const std::lock_guard lock(impl_->mutex);
+    if (impl_->last_file != nullptr && impl_->last == index) return impl_->last_file;
+  }
+  std::shared_ptr<const BlockReader> file = open_file(impl_->dest, part.file);
   if (part.rows > 0 && file->schema().d != impl_->schema.d) {
     throw Error(ErrorCode::kFormat, escape_path(impl_->dest.uri() + "/" + part.file) + " has vectors of " +
                                         std::to_string(file->schema().d) + " numbers, other parts of " +
                                         std::to_string(impl_->schema.d));
   }
+  const std::lock_guard lock(impl_->mutex);
+  impl_->last = index;
+  impl_->last_file = file;
   return file;
 }
 

@@ -235,6 +235,19 @@ TEST(Dataset, RowGroupsReadSideBySideComeInOrder) {
   }
 }
 
+// Opening it for each row group would ask a distant store twice as often as reading does.
+TEST(Dataset, APartIsOpenedOnceForAllItsRowGroups) {
+  const TemporaryFolder folder;
+  const Store dest = Store::open(folder / "out");
+  const auto records = write_dataset(dest, Format::kParquet);
+  const auto reader = DatasetReader::open_parts(dest, make_schema(5, Format::kParquet), records);
+  EXPECT_EQ(reader.row_groups(1), 2U);
+  for (const PartRecord& part : records) dest.remove(part.file);
+  EXPECT_EQ(reader.read_row_group(1, 0, true).vectors, make_block(7, 5, 2).vectors);
+  EXPECT_EQ(reader.read_row_group(1, 1, true).vectors, make_block(3, 5, 3).vectors);
+  EXPECT_THROW((void)reader.read_row_group(0, 0, true), Error);
+}
+
 TEST(Dataset, APartWithoutRowsHasNoFile) {
   const TemporaryFolder folder;
   const Store dest = Store::open(folder / "out");
