@@ -65,6 +65,18 @@ def test_logistic_learns_from_features_of_any_scale(scale):
     assert (result["p"].argmax(1) == TRUTH).mean() > (theirs.predict(TEST) == TRUTH).mean() - 0.05
 
 
+@pytest.mark.parametrize("scale", [1e-3, 1e-5, 1e-20])
+@pytest.mark.parametrize("mean", [0, 3])
+def test_logistic_takes_very_small_features_for_what_they_tell(scale, mean):
+    """The penalty and the tolerance are for features of about 1: below, nothing was learned."""
+    size = np.sqrt(X.astype(np.float64).var(axis=0).mean())
+    theirs = LogisticRegression(tol=1e-8, max_iter=5000).fit((X + mean) / size, Y)
+    small = [((x + mean) * scale).astype(np.float32) for x in (X, TEST)]
+    result = ours("logistic", small[0], test=small[1])
+    assert result["record"]["converged"]
+    np.testing.assert_allclose(result["p"], theirs.predict_proba((TEST + mean) / size), atol=5e-3)
+
+
 def test_logistic_with_two_classes_and_a_large_mean():
     x, y = X[Y < 2] + 50, Y[Y < 2]
     result = run("train", {"x": x, "y": y, "test": x}, kind="logistic", n=len(x), d=20, classes=2)

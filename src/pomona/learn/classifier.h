@@ -70,7 +70,8 @@ struct TrainOptions {
       false;        // classes weigh the same: row weight n / (classes x rows of its class), as scikit-learn
   int threads = 1;  // changes the time, not the result
   // logistic: minimizes C x sum of losses + |W|^2 / 2 (the bias is free), scikit-learn's
-  // LogisticRegression(C).
+  // LogisticRegression(C). Features that spread by less than 0.01 in root mean square are taken times a
+  // factor that makes it 1, or the penalty would leave them no weights.
   double c = 1.0;
   int max_iterations = 1000;
   double tolerance = 1e-5;  // on the largest slope of the mean loss, as scikit-learn's `tol`
@@ -86,7 +87,7 @@ struct TrainOptions {
 
 // Multinomial logistic regression, L2; L-BFGS (Nocedal, Wright: Numerical Optimization, algorithm 7.5) on
 // centred features. Beside x it needs at most some 100 MB, whatever the rows. record: iterations, loss,
-// converged.
+// converged; feature_scale, the factor of small features, where there was one.
 Classifier train_logistic(const TrainingSet& set, const TrainOptions& options = {});
 
 // What LDA needs: moments of all rows, and sums per class. Mergeable like the moments.

@@ -27,8 +27,13 @@ void axpy(double a, const Vector& x, Vector& y) {
 // block at a time is packed anew in each, which takes time and saves a second copy of them all.
 constexpr std::size_t kKeptBytes = 64U << 20;
 
-// Mean loss + penalty and its slope, in centred features: z = W (x - mean) + b. The optimum of W is the same
-// as for the features as they are, and the bias no longer pulls at every weight.
+// Features that spread less than this (root mean square about the mean) are taken as if they spread by 1. The
+// penalty, and the tolerance, are for features as networks give them; smaller ones would never get weights.
+constexpr double kSmallSpread = 1e-2;
+
+// Mean loss + penalty and its slope, in centred features: z = f W (x - mean) + b, f = 1 but for small
+// features. The optimum of W is the same as for the features as they are, and the bias no longer pulls at
+// every weight.
 class Objective {
  public:
   Objective(const TrainingSet& set, const TrainOptions& options)
@@ -44,11 +49,21 @@ class Objective {
         packed_(std::min(block_, n_), d_),
         logits_(std::min(block_, n_) * classes_),
         slope_(classes_ * d_) {
+    const auto row_of = [&](std::size_t i) {
+      return set.x.data() + (set.rows.empty() ? i : set.rows[i]) * d_;
+    };
+    const float* first = row_of(0);
+    Vector squares(d_);  // about the first row: small numbers, however large the mean
     for (std::size_t i = 0; i < n_; ++i) {
-      const float* row = set.x.data() + (set.rows.empty() ? i : set.rows[i]) * d_;
-      for (std::size_t j = 0; j < d_; ++j) mean_[j] += static_cast<double>(row[j]);
+      const float* row = row_of(i);
+      for (std::size_t j = 0; j < d_; ++j) {
+        const double off = static_cast<double>(row[j]) - static_cast<double>(first[j]);
+        mean_[j] += static_cast<double>(row[j]);
+        squares[j] += off * off;
+      }
       total_ += weights_[label(i)];
     }
+    set_factor(squares, first);
     for (std::size_t j = 0; j < d_; ++j) {
       shift_[j] = static_cast<float>(mean_[j] / static_cast<double>(n_));
       mean_[j] = static_cast<double>(shift_[j]);
@@ -63,11 +78,11 @@ class Objective {
   }
 
   std::size_t size() const { return classes_ * (d_ + 1); }
+  double factor() const { return factor_; }
 
   // `at` and `slope`: W (classes x d), then b.
   double operator()(const Vector& at, Vector& slope) {
-    const auto w = std::span(at).first(classes_ * d_);
-    const std::vector<float> rounded(w.begin(), w.end());
+    const std::vector<float> rounded = weights_of(at);
     const dense::Packed by_class(dense::View::of(rounded, classes_, d_).transposed());
     const Vector bias = bias_of(at);
     slope.assign(size(), 0);
@@ -81,14 +96,14 @@ class Objective {
     } else {
       loss = add_block(chosen_.empty() ? set_.x : chosen_, 0, n_, by_class, bias, slope);
     }
-    for (std::size_t i = 0; i < classes_ * d_; ++i) slope[i] += penalty_ * at[i];
+    for (std::size_t i = 0; i < classes_ * d_; ++i) slope[i] = factor_ * slope[i] + penalty_ * at[i];
     return loss + penalty_ / 2 * symmetric::dot(at.data(), at.data(), classes_ * d_);
   }
 
   // Folds the centring back.
   LinearHead head(const Vector& at) const {
     LinearHead head;
-    head.weights.assign(at.begin(), at.begin() + static_cast<std::ptrdiff_t>(classes_ * d_));
+    head.weights = weights_of(at);
     const Vector bias = bias_of(at);
     head.bias.assign(bias.begin(), bias.end());
     return head;
@@ -147,11 +162,31 @@ class Objective {
     return loss;
   }
 
+  // From the sums of rows in mean_ and of squares about the row `first`.
+  void set_factor(const Vector& squares, const float* first) {
+    const auto n = static_cast<double>(n_);
+    double variance = 0;  // of all features together
+    for (std::size_t j = 0; j < d_; ++j) {
+      const double off = mean_[j] / n - static_cast<double>(first[j]);
+      variance += std::max(0.0, squares[j] / n - off * off) / static_cast<double>(d_);
+    }
+    const double spread = std::sqrt(variance);
+    // Nothing to learn from where nothing differs; above the smallest floats weights stay finite.
+    if (spread < kSmallSpread && spread > 1e-30) factor_ = 1 / spread;
+  }
+
+  // W for the features as they are.
+  std::vector<float> weights_of(const Vector& at) const {
+    std::vector<float> weights(classes_ * d_);
+    for (std::size_t i = 0; i < weights.size(); ++i) weights[i] = static_cast<float>(factor_ * at[i]);
+    return weights;
+  }
+
   // The bias for features that are not centred.
   Vector bias_of(const Vector& at) const {
     Vector bias(classes_);
     for (std::size_t c = 0; c < classes_; ++c) {
-      bias[c] = at[classes_ * d_ + c] - symmetric::dot(at.data() + c * d_, mean_.data(), d_);
+      bias[c] = at[classes_ * d_ + c] - factor_ * symmetric::dot(at.data() + c * d_, mean_.data(), d_);
     }
     return bias;
   }
@@ -164,6 +199,7 @@ class Objective {
   std::vector<float> shift_;
   double total_ = 0;
   double penalty_ = 0;
+  double factor_ = 1;
   std::size_t block_;          // rows taken at a time
   dense::Packed packed_;       // a block's centred features
   std::vector<float> chosen_;  // the only block's features, where they are not x as it is
@@ -278,6 +314,7 @@ Classifier train_logistic(const TrainingSet& set, const TrainOptions& options) {
                 {"converged", largest(slope) <= options.tolerance},
                 {"c", options.c},
                 {"balanced", options.balanced}};
+  if (objective.factor() != 1) out.record["feature_scale"] = objective.factor();
   return out;
 }
 
