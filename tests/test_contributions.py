@@ -161,3 +161,21 @@ def test_a_killed_writer_leaves_a_whole_store(pomona, store, tmp_path):
     count = len(listed(pomona, store)["contributions"])
     assert add(pomona, store, photo) and len(listed(pomona, store)["contributions"]) == count + 1
     shutil.rmtree(store)
+
+
+def test_a_contributor_who_wants_to_be_counted(pomona, store, tmp_path):
+    words = ["contributions", "--folder", store]
+    name = pomona(*words, "pseudonym").stdout.decode().strip()
+    other = json.loads(pomona(*words, "pseudonym", "--json").stdout)["pseudonym"]
+    assert re.fullmatch(r"[a-z]+-[0-9a-f]{16}", name) and name != other
+    photo = phone_photo(tmp_path / "photo.jpg", 1)
+    given = ["add", photo, "--label", "Apple", "--consent", "1", "--pseudonym"]
+    for count in (1, 2):
+        pomona(*words, *given, name)
+        assert {one["pseudonym"]: one["count"] for one in listed(pomona, store)["contributors"]} == {name: count, other: 0}
+    assert "pseudonym" in pomona(*words, *given, "Jane Doe", code=2).stderr.decode(), "names are not chosen"
+    pomona(*words, "forget", name)
+    now = listed(pomona, store)
+    assert [one["pseudonym"] for one in now["contributors"]] == [other]
+    assert len(now["contributions"]) == 2 and not any("pseudonym" in one for one in now["contributions"])
+    assert "contributions list" in pomona(*words, "forget", name, code=1).stderr.decode()

@@ -27,6 +27,7 @@ struct Flags {
   std::vector<std::string> photos;
   std::vector<std::string> labels;
   std::string consent;
+  std::string pseudonym;
 };
 
 ContributionStore open_store(const Flags& flags, bool create = false) {
@@ -161,6 +162,7 @@ int add_photos(const Flags& flags) {
     contribution.labels.push_back(std::move(label));
   }
   contribution.consent = flags.consent;
+  contribution.pseudonym = flags.pseudonym;
   ContributionStore store = open_store(flags, true);
   int exit = kDone;
   nlohmann::json receipts = nlohmann::json::array();
@@ -183,6 +185,26 @@ int add_photos(const Flags& flags) {
   }
   if (flags.json) print_json(receipts);
   return exit;
+}
+
+int make_pseudonym(const Flags& flags) {
+  const std::string pseudonym = open_store(flags, true).new_pseudonym();
+  if (flags.json) {
+    print_json({{"pseudonym", pseudonym}});
+  } else {
+    fmt::print("{}\n", pseudonym);
+  }
+  return kDone;
+}
+
+int forget_contributor(const Flags& flags) {
+  if (!open_store(flags).forget_contributor(flags.pseudonym)) {
+    throw Error(ErrorCode::kNotFound, "'" + flags.pseudonym +
+                                          "' is no pseudonym of this store. `pomona contributions list` "
+                                          "names them.");
+  }
+  fmt::print("Forgotten: {} and its count. Its photos stay, nobody's.\n", flags.pseudonym);
+  return kDone;
 }
 
 }  // namespace
@@ -232,8 +254,20 @@ void add_contributions(CLI::App& app, Action& action) {
   added->add_option("--label", flags->labels, "What they show; TARGET=LABEL for a model of several targets")
       ->required();
   added->add_option("--consent", flags->consent, "Version of the text that was agreed to")->required();
+  added->add_option("--pseudonym", flags->pseudonym, "Of a contributor who wants to be counted");
   json(added);
   run(added, add_photos);
+
+  CLI::App* named = verb->add_subcommand(
+      "pseudonym", "Make a random name for a contributor who wants to be counted, and print it");
+  json(named);
+  run(named, make_pseudonym);
+
+  CLI::App* forgotten =
+      verb->add_subcommand("forget", "Remove a pseudonym and its count; the photos stay, nobody's");
+  forgotten->add_option("PSEUDONYM", flags->pseudonym, "As `pomona contributions pseudonym` printed it")
+      ->required();
+  run(forgotten, forget_contributor);
 }
 
 }  // namespace pomona::cli

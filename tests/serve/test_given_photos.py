@@ -16,8 +16,12 @@ class Giving:
         self.server = serve("--contributions", self.store, "--access-log", self.log, "--cors", "https://example.org")
         self.photo = photo.read_bytes()
 
-    def give(self, label="Apple"):
-        kind, body = multipart([("photo", "x.jpg", self.photo), ("label", None, label.encode()), ("consent", None, b"true")])
+    def form(self, label="Apple", **more):
+        fields = {"label": label, "consent": "true", **more}
+        return multipart([("photo", "x.jpg", self.photo), *((name, None, text.encode()) for name, text in fields.items())])
+
+    def give(self, label="Apple", **more):
+        kind, body = self.form(label, **more)
         return self.server.json("/v1/contributions", body, status=201, headers={"Content-Type": kind})["code"]
 
 
@@ -50,6 +54,18 @@ def test_a_label_longer_than_a_files_name_stops_no_export(giving, pomona, tmp_pa
     assert all((tmp_path / "out" / row["path"]).is_file() for row in rows)
     for code in codes:
         giving.server.json(f"/v1/contributions/{code}", method="DELETE")
+
+
+def test_who_wants_to_be_counted_is(giving, pomona):
+    words = ["contributions", "--folder", giving.store]
+    name = pomona(*words, "pseudonym").stdout.decode().strip()
+    code = giving.give(pseudonym=name)
+    people = json.loads(pomona(*words, "list", "--json").stdout)["contributors"]
+    assert [(one["pseudonym"], one["count"]) for one in people] == [(name, 1)]
+    kind, body = giving.form(pseudonym="Jane Doe")
+    assert giving.server.ask("/v1/contributions", body, headers={"Content-Type": kind})[0] == 400, "names are not chosen"
+    giving.server.json(f"/v1/contributions/{code}", method="DELETE")
+    pomona(*words, "forget", name)
 
 
 def test_a_store_that_another_program_holds_is_busy_not_full(giving):
