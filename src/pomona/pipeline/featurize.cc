@@ -164,7 +164,7 @@ void FeaturizeJob::begin() {
   parts_ = std::make_unique<PartSequence>(*dest_, layout_.schema, plan_.run_id, layout_.blocks_per_part(),
                                           on_error, false, plan_.file_id);
   if (options_.moments && layout_.schema.d <= options_.max_moments_d) {
-    moments_ = std::make_unique<MomentSequence>(*dest_, layout_.schema, plan_.old_run);
+    moments_ = std::make_unique<MomentSequence>(*dest_, layout_.schema, plan_.old_run, threads_);
   }
   workers_began_ = elapsed();
   workers_ = std::make_unique<PhotoWorkers>(
