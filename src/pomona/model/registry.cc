@@ -2,6 +2,7 @@
 #include "pomona/model/registry.h"
 
 #include <algorithm>
+#include <chrono>
 #include <set>
 
 #include <nlohmann/json.hpp>
@@ -23,6 +24,7 @@ using nlohmann::json;
 
 constexpr std::string_view kCardFile = "card.json";
 constexpr int kCardVersion = 1;
+constexpr std::string_view kStaging = ".adding";  // ending of a folder that is to become a network's
 
 void check_name(const std::string& name) {
   const auto fine = [](char c) {
@@ -107,6 +109,21 @@ std::uint64_t bytes_below(const fs::path& path) {
     if (entry.is_regular_file()) bytes += entry.file_size();
   }
   return bytes;
+}
+
+// What an add that was killed left behind. One that is at work takes seconds, not a day.
+void remove_abandoned(const fs::path& home) {
+  const auto yesterday = fs::file_time_type::clock::now() - std::chrono::hours(24);
+  std::vector<fs::path> abandoned;
+  std::error_code error;
+  for (fs::directory_iterator it(home, error), end; !error && it != end; it.increment(error)) {
+    const std::string name = it->path().filename().string();
+    std::error_code unknown;
+    const auto changed = it->last_write_time(unknown);
+    if (name.starts_with('.') && name.ends_with(kStaging) && !unknown && changed < yesterday)
+      abandoned.push_back(it->path());
+  }
+  for (const fs::path& folder : abandoned) fs::remove_all(folder, error);
 }
 
 // Copies the network's files; returns the one that is opened.
@@ -198,7 +215,8 @@ ModelCard add_model(const std::string& name, const fs::path& file, const Preproc
                 (home / name).string() + " is there already: remove it or choose another name");
   }
   const NetworkFormat format = network_format(file);
-  const fs::path staging = home / ("." + name + ".adding");
+  const fs::path staging = home / ("." + name + std::string(kStaging));
+  remove_abandoned(home);
   try {
     fs::remove_all(staging);
     fs::create_directories(staging);

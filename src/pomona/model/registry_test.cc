@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdlib>
 
 #include <gmock/gmock.h>
@@ -162,6 +163,22 @@ TEST_F(RegistryTest, NothingIsLeftBehindWhereAddingFails) {
   EXPECT_EQ(add_error("vgg16", file), ErrorCode::kExists);
   EXPECT_TRUE(!fs::exists(home_ / "models") || fs::is_empty(home_ / "models"));
   EXPECT_EQ(list_models().size(), 4U);
+}
+
+TEST_F(RegistryTest, WhatAKilledAddLeftIsNoNetworkAndGoesInTime) {
+  const fs::path models = home_ / "models";
+  for (const char* name : {".old.adding", ".new.adding", "mine.adding"}) {
+    fs::create_directories(models / name);
+    fs::copy_file(write_onnx(tiny_network(), "tiny.onnx"), models / name / "half.onnx");
+  }
+  for (const char* name : {".old.adding", "mine.adding"})
+    fs::last_write_time(models / name, fs::file_time_type::clock::now() - std::chrono::hours(48));
+  EXPECT_EQ(list_models().size(), 4U);
+  EXPECT_THROW(find_model("old"), Error);
+  add_model("fine", write_onnx(tiny_network(), "tiny.onnx"), preprocess_spec("tf"), "penultimate", "");
+  EXPECT_FALSE(fs::exists(models / ".old.adding"));
+  EXPECT_TRUE(fs::exists(models / ".new.adding")) << "another add may be at work on it";
+  EXPECT_TRUE(fs::exists(models / "mine.adding"));
 }
 
 TEST_F(RegistryTest, ADamagedCardIsNamedAndHidesNoOther) {
