@@ -13,6 +13,7 @@ import zlib
 
 import numpy as np
 import pytest
+from heic_writer import write_heic
 from PIL import Image, ImageOps, features
 from places import BUILD, SHARED
 
@@ -339,6 +340,25 @@ def test_avif_is_close(oracle):
         pytest.skip(answer)
     difference = np.abs(answer[0].astype(int) - pillow(data))
     assert difference.max() <= 4 and difference.mean() < 1
+
+
+@pytest.mark.parametrize("bits", [8, 10])
+def test_heic_is_close(oracle, tmp_path, bits):
+    """As phones write it: HEVC, colours at half the size. Cut short, it is refused as damaged."""
+    pixels = np.asarray(Image.fromarray(scene(12, 8)).resize((121, 80), Image.Resampling.BICUBIC))
+    try:
+        write_heic(tmp_path / "photo.heic", pixels, bits)
+    except OSError as error:
+        pytest.skip(f"no HEIC can be written here: {error}")
+    data = (tmp_path / "photo.heic").read_bytes()
+    answer = oracle.decode(data)
+    if isinstance(answer, str) and "built without libheif" in answer:
+        pytest.skip(answer)
+    assert answer[1] == (121, 80)
+    difference = np.abs(answer[0].astype(int) - pixels)
+    assert difference.mean() < 3, difference.mean()
+    for part in (12, 40, len(data) // 2, len(data) - 40):
+        assert "damaged or truncated HEIC" in oracle.decode(data[:part])
 
 
 # Orientation
