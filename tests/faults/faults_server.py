@@ -201,6 +201,7 @@ def full(bench, random):
     require(status == 201, f"no upload when there is room again: {status} {body}")
     again.end()
     count = check_store(bench.place / "given", [p for _, p in codes])
+    require(count == len(codes) + 1, f"{len(codes)} were stored before and 1 after, but {count} are there")
     return f"from operation {at}: {len(codes)} stored, {len(refused)} refused ({refused[0][0]}), {count} there"
 
 
