@@ -110,17 +110,6 @@ def rejects(dest):
     return pa.concat_tables([pq.read_table(p) for p in sorted(folder.iterdir())]).to_pylist()
 
 
-def file_bytes(folder):
-    """Every file below `folder` with its bytes, the run id taken out of the names."""
-    found = {}
-    for path in sorted(pathlib.Path(folder).rglob("*")):
-        if path.is_file():
-            words = path.relative_to(folder).as_posix().split("-")
-            name = "-".join(w for w in words if len(w.split(".")[0]) != 16)
-            found[name] = path.read_bytes()
-    return found
-
-
 def assert_same_dataset(found, expected):
     """Row for row, to the bit; the parts may be cut otherwise only if `expected` is too."""
     a, b = table(found), table(expected)

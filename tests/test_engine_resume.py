@@ -232,7 +232,7 @@ def test_other_options_are_refused(pomona, network, photos, tmp_path):
             ({"--preprocess": "torch"}, "mean"), ({"--resize": "nearest"}, "nearest"),
             ({"--labels": "none"}, "labels"), ({"--format": "csv"}, "csv"),
             ({"--rows-per-file": "100"}, "rows_per_file"), ({"--input-size": "40"}, "40"),
-            ({"--model": str(make_network(tmp_path / "other.onnx", d=24, seed=9))}, "network_sha256")):
+            ({"--model": str(other)}, "network_sha256")):
         flags = {"--model": str(network), "--preprocess": "tf", "--input-size": "32", "--precision": "f32",
                  "--limit": "40", "--glob": "*0.jpg"} | changes
         done = pomona(*base, "--resume", *[word for pair in flags.items() for word in pair], code=1)

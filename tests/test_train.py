@@ -3,7 +3,6 @@
 import json
 import pathlib
 import shutil
-import subprocess
 
 import numpy as np
 import onnx

@@ -8,8 +8,6 @@ import os
 from collections.abc import Iterable
 from typing import Any, Literal
 
-import numpy as np
-
 from . import _core
 from ._photos import Features, OnError, Photo, as_sequence, check_on_error, raise_first
 

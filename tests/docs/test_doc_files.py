@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """docs/reference/files.md names every field of the files of a run, and no other."""
 import json
-import pathlib
 import struct
 
 import pyarrow as pa

@@ -23,7 +23,6 @@ void use(const Pca& pca) {
   fuzz::require(Pca::deserialize(pca.serialize()).serialize() == pca.serialize(),
                 "a PCA that was written reads as another one");
   pca.explained();
-  pca.k_for(0.9);
   if (d > kMost) return;
   const std::vector<float> x(2 * d, 0.5F);
   std::vector<float> y(2 * k);

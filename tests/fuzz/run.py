@@ -11,7 +11,6 @@ POMONA_SHARED real photos, models: further seeds where they are
 import os
 import pathlib
 import re
-import shutil
 import subprocess
 import sys
 import time

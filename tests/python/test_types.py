@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a type checker makes of the package and its stubs, as a wheel brings them: mypy, on the package and on a user."""
 import os
-import pathlib
 import re
 import shutil
 import subprocess

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A real server process per module, with a model trained on real photos where they are."""
 import json
-import os
 import pathlib
 import re
 import shutil

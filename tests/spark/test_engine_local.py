@@ -3,13 +3,11 @@
 import os
 import pathlib
 import signal
-import subprocess
 import time
 
 import pytest
 
-from engine_support import (assert_same_dataset, break_off, make_network, make_photos, parts, record, rejects, small,
-                            table)
+from engine_support import (assert_same_dataset, break_off, make_network, make_photos, parts, record, small)
 
 pytestmark = pytest.mark.slow
 

@@ -16,9 +16,6 @@ from pomona._core import distributed
 
 _shipped: dict[tuple, dict] = {}  # (application, what) -> where executors find it
 
-NETWORK_OPTIONS = ("model", "layer", "pool", "precision", "exif_orientation", "jpeg_scale", "preprocess", "input_size",
-                   "resize", "fit")
-
 
 def network_plan(options: dict) -> dict:
     """What a network needs of this machine's files: {"network": options with "@/" names, "files", "texts"}."""

@@ -73,13 +73,6 @@ std::vector<float> ClassDirections::directions() const {
   return directions;
 }
 
-std::vector<float> class_directions(std::span<const float> x, std::size_t rows, int d,
-                                    std::span<const int> classes, int class_count) {
-  ClassDirections all(d, class_count);
-  all.add(x, classes.first(rows));
-  return all.directions();
-}
-
 std::vector<float> nearest_distances(std::span<const float> x, std::size_t rows, int d,
                                      std::span<const float> centres) {
   const auto width = static_cast<std::size_t>(d);

@@ -22,18 +22,15 @@ struct ConfidentThreshold {
 ConfidentThreshold calibrate_confident(std::span<const int> truth, std::span<const float> probabilities,
                                        int classes, double target);
 
-// The mean direction of every class: rows are scaled to length 1, averaged, and scaled to length 1 again;
-// classes x d. A class without rows is left zero. Accumulates in float64, in order of the rows.
-std::vector<float> class_directions(std::span<const float> x, std::size_t rows, int d,
-                                    std::span<const int> classes, int class_count);
-
-// The same for rows that come block by block.
+// The mean direction of every class, of rows that come block by block: each is scaled to length 1, averaged,
+// and the mean scaled to length 1 again. Accumulates in float64, in order of the rows.
 class ClassDirections {
  public:
   ClassDirections(int d, int class_count)
       : d_(static_cast<std::size_t>(d)), sums_(static_cast<std::size_t>(class_count) * d_) {}
   // `x`: rows x d; `classes`: one per row, those below 0 are left out.
   void add(std::span<const float> x, std::span<const int> classes);
+  // classes x d; a class without rows is zero.
   std::vector<float> directions() const;
 
  private:

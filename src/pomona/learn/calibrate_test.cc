@@ -29,7 +29,9 @@ TEST(ConfidentThreshold, IsTheLeastThatReachesTheTarget) {
 TEST(Directions, TellNearFromFar) {
   const std::vector<float> x = {1, 0, 3, 0, 0, 2, 0, 5};
   const std::vector<int> classes = {0, 0, 1, 1};
-  const std::vector<float> centres = class_directions(x, 4, 2, classes, 2);
+  ClassDirections all(2, 2);
+  all.add(x, classes);
+  const std::vector<float> centres = all.directions();
   EXPECT_EQ(centres, (std::vector<float>{1, 0, 0, 1}));
   const std::vector<float> probes = {7, 0, -1, -1, 0, 0};
   const std::vector<float> distances = nearest_distances(probes, 3, 2, centres);

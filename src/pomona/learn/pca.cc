@@ -227,10 +227,6 @@ double Pca::explained() const {
   return total > 0 ? kept / total : 1;
 }
 
-int Pca::k_for(double share) const {
-  return static_cast<int>(count_for(spectrum_, share));
-}
-
 void Pca::transform(std::span<const float> x, std::size_t rows, std::span<float> y, int threads) const {
   const auto d = static_cast<std::size_t>(d_);
   const auto k = static_cast<std::size_t>(k_);

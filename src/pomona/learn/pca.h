@@ -44,8 +44,6 @@ class Pca {
   std::span<const float> components() const { return components_; }  // k x d
   std::span<const double> spectrum() const { return spectrum_; }     // all eigenvalues, descending
   double explained() const;  // share of the variance in the k components
-  // The least k whose components explain `share` of the variance.
-  int k_for(double share) const;
 
   // y: rows x k, from x: rows x d. A row's result does not depend on the rows around it, nor on threads.
   void transform(std::span<const float> x, std::size_t rows, std::span<float> y, int threads = 1) const;

@@ -66,7 +66,6 @@ TEST(Pca, AnsweredByShareOfTheVariance) {
   const Pca pca = Pca::fit(moments, {.variance = 0.9});
   EXPECT_GE(pca.explained(), 0.9);
   EXPECT_LT(pca.truncated(pca.k() - 1).explained(), 0.9);
-  EXPECT_EQ(pca.k_for(0.9), pca.k());
   EXPECT_EQ(Pca::fit(moments, {.variance = 1.0}).k(), d);
   EXPECT_EQ(Pca::fit(moments, {}).k(), d);
 }

@@ -106,7 +106,9 @@ void make(const Flags& flags) {
       detector.on = pomona::HeadInput::kFeatures;
       detector.normalize = true;
       detector.d = detector.q = d;
-      detector.centres = pomona::class_directions(x, rows, d, truth, classes);
+      pomona::ClassDirections directions(d, classes);
+      directions.add(x, truth);
+      detector.centres = directions.directions();
       detector.threshold = pomona::quantile(pomona::nearest_distances(x, rows, d, detector.centres), 0.9);
       detector.accepted = 0.9;
       model.unknown = detector;

@@ -55,14 +55,6 @@ class Distance {
 
 }  // namespace
 
-float distance_of(const UnknownDetector& detector, std::span<const float> x) {
-  if (x.size() != static_cast<std::size_t>(detector.d)) {
-    throw Error(ErrorCode::kMismatch, "the detector of unknown photos takes " + std::to_string(detector.d) +
-                                          " numbers, not " + std::to_string(x.size()));
-  }
-  return Distance(detector)(x);
-}
-
 std::vector<std::pair<int, float>> Prediction::top(std::size_t t, std::size_t n) const {
   const std::vector<float>& p = probabilities.at(t);
   std::vector<int> order(p.size());

@@ -64,8 +64,4 @@ class Predictor {
   std::shared_ptr<const Impl> impl_;
 };
 
-// How far x (d numbers, features or components as the detector works on) is from what training knew; for
-// calibration. Throws Error{kMismatch} on another size.
-float distance_of(const UnknownDetector& detector, std::span<const float> x);
-
 }  // namespace pomona
