@@ -4,6 +4,9 @@ import json
 import os
 import time
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 pytestmark = pytest.mark.slow  # needs the S3 server
@@ -39,3 +42,21 @@ def test_a_store_50_ms_away(run, s3, proxy, network, tmp_path):
     assert most > 32, "read-ahead must grow where photos wait for the store alone"
     assert spent[0.05] < 1_500 * 0.05 / 10, spent
     assert json.loads((tmp_path / "out-0.05" / "_run.json").read_text())["counts"]["written"] == 1_500
+
+
+def test_a_table_is_read_by_row_groups_several_at_a_time(run, s3, proxy, tmp_path):
+    """Each is one request, whatever its columns, and a distant store is asked for the next before it has answered."""
+    groups, rows, d = 12, 64, 256
+    folder = s3.folder / "results" / "table"
+    folder.mkdir()
+    vectors = np.random.default_rng(0).standard_normal((groups * rows, d)).astype(np.float32)
+    table = pa.table({"path": [f"photos/{i}.jpg" for i in range(len(vectors))], "label": ["apple"] * len(vectors),
+                      "features": pa.FixedSizeListArray.from_arrays(vectors.ravel(), d),
+                      "other": ["never asked for" * 1_000] * len(vectors)})
+    pq.write_table(table, folder / "part.parquet", row_group_size=rows, use_dictionary=False, compression="none")
+    proxy.tell(latency=0.05, reset=True)
+    run(proxy.env, "reduce", "s3://results/table", tmp_path / "out", "-k", "3", "-q")
+    told = proxy.tell()
+    reads = sum(line.startswith("GET /results/table/part.parquet") for line in told["requests"])
+    assert 2 * groups < reads <= 2 * groups + 6, "two passes, and the file's end each time it is opened"
+    assert told["most"] >= 4

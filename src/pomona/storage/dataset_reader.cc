@@ -10,6 +10,10 @@
 namespace pomona {
 namespace {
 
+// Row groups under way from a distant store, for each thread that takes them: enough that their answers
+// follow each other closely.
+constexpr int kRemoteReaders = 4;
+
 bool is_csv(std::string_view name) {
   return name.ends_with(".csv");
 }
@@ -54,6 +58,8 @@ struct DatasetReader::Impl {
   mutable std::shared_ptr<const BlockReader> last_file;
 
   explicit Impl(const Store& store) : dest(store) {}
+
+  int readers(int threads) const { return dest.is_local() ? threads : std::max(threads, kRemoteReaders); }
 
   void take_parts(const nlohmann::json& list) {
     if (!list.is_array())
@@ -169,13 +175,13 @@ std::uint64_t DatasetReader::rows() const {
 void DatasetReader::read_part(std::size_t index, bool with_vectors, const std::function<bool(Block&&)>& sink,
                               int threads) const {
   const auto file = open_part(index);
-  if (file != nullptr) read_side_by_side(*file, with_vectors, threads, sink);
+  if (file != nullptr) read_side_by_side(*file, with_vectors, impl_->readers(threads), sink);
 }
 
 void DatasetReader::read(bool with_vectors, const std::function<bool(Block&&)>& sink) const {
   for (std::size_t i = 0; i < impl_->parts.size(); ++i) {
     const auto file = open_part(i);
-    if (file != nullptr && !file->read(with_vectors, sink)) return;
+    if (file != nullptr && !read_side_by_side(*file, with_vectors, impl_->readers(1), sink)) return;
   }
 }
 
