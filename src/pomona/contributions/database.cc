@@ -23,8 +23,8 @@ bool is_full(int system) {
 // what a commit failed of: some file systems find no room only when data is to reach the disk.
 int last_errno(sqlite3* database, int which) {
   sqlite3_file* file = nullptr;
-  if (sqlite3_file_control(database, "main", which, &file) != SQLITE_OK || file == nullptr ||
-      file->pMethods == nullptr)
+  if (sqlite3_file_control(database, "main", which, static_cast<void*>(&file)) != SQLITE_OK ||
+      file == nullptr || file->pMethods == nullptr)
     return 0;
   int system = 0;
   return file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &system) == SQLITE_OK ? system : 0;
