@@ -205,6 +205,23 @@ def test_a_place_that_is_not_utf8_as_json(pomona, network, photos, tmp_path):
     assert json.loads(done.stdout)[0]["place"] == f"{tmp_path}/caf%E9"
 
 
+def test_what_is_misspelt_is_named(pomona, photos):
+    for words, wrong in ((["frobnicate"], "frobnicate"), (["-q", "estimat", photos], "estimat"), (["models", "lst"], "lst"),
+                         (["run", "--frob"], "--frob")):
+        assert f"'{wrong}' is not known here" in pomona(*words, code=2).stderr.decode()
+    assert "known here" not in pomona("run", code=2).stderr.decode()
+
+
+def test_the_list_of_networks_is_a_table(pomona, network, tmp_path):
+    env = {**os.environ, "POMONA_HOME": str(tmp_path)}
+    name = "a-network-with-a-long-name"
+    pomona("models", "add", name, network, "--preprocess", "tf", "--input-size", "32", env=env)
+    lines = pomona("models", "list", env=env).stdout.decode().splitlines()
+    end = lines[0].index("INPUT") + len("INPUT")
+    assert any(line.startswith(name) for line in lines)
+    assert all(line[:end].split()[-1].isdigit() and line[end] == " " for line in lines[1:]), lines
+
+
 def test_answers_that_cannot_be_written(pomona, network, photos, tmp_path):
     pomona("featurize", photos, tmp_path / "out", *small(network))
     with open("/dev/full", "wb") as full:

@@ -113,6 +113,12 @@ int run_command(int argc, char** argv, const std::vector<AddVerb>& verbs) {
     return app.exit(help);
   } catch (const CLI::CallForVersion& version) {
     return app.exit(version);
+  } catch (const CLI::RequiredError& error) {
+    // Where a verb or option is misspelt, what it should have been is missing, too.
+    const std::vector<std::string> unknown = app.remaining(true);
+    tell("pomona: {}{}\nRun with --help for the options.\n",
+         unknown.empty() ? "" : "'" + unknown.front() + "' is not known here. ", error.what());
+    return kWrongUse;
   } catch (const CLI::ParseError& error) {
     tell("pomona: {}\nRun with --help for the options.\n", error.what());
     return kWrongUse;

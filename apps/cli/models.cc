@@ -2,9 +2,12 @@
 #include <fmt/core.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
 
 #include "command.h"
 #include "pomona/base/error.h"
@@ -65,12 +68,15 @@ void print_list_json() {
 }
 
 void print_list() {
-  fmt::print("{:<20} {:>5} {:>6} {:>6} {:>8}  {}\n", "NAME", "INPUT", "DIM", "TOP-1", "MILLION", "");
-  for (const ModelCard& card : list_models()) {
-    fmt::print("{:<20} {:>5} {:>6} {:>6} {:>8}  {}\n", card.name, card.preprocess.width,
+  const std::vector<ModelCard> cards = list_models();
+  std::size_t width = 4;
+  for (const ModelCard& card : cards) width = std::max(width, card.name.size());
+  fmt::print("{:<{}} {:>5} {:>6} {:>6} {:>10}\n", "NAME", width, "INPUT", "DIM", "TOP-1", "PARAMETERS");
+  for (const ModelCard& card : cards) {
+    fmt::print("{:<{}} {:>5} {:>6} {:>6} {:>10}  {}\n", card.name, width, card.preprocess.width,
                card.dimension > 0 ? std::to_string(card.dimension) : "",
                card.top1 ? fmt::format("{:.1f} %", *card.top1) : "",
-               card.parameters > 0 ? fmt::format("{:.1f}", static_cast<double>(card.parameters) / 1e6) : "",
+               card.parameters > 0 ? fmt::format("{:.1f} M", static_cast<double>(card.parameters) / 1e6) : "",
                card.installed ? "installed" : "pomona models pull " + card.name);
   }
 }
