@@ -71,7 +71,7 @@ def test_a_results_folder_goes_whole(pomona, results, tmp_path):
     shutil.copytree(results, tmp_path / "all" / "young")
     young = names(tmp_path / "all" / "young")
     shown = pomona("purge", tmp_path / "all", "--yes", "--log", tmp_path / "log").stdout.decode()
-    assert "6 of 6 removed" in shown and "2 datasets stay" in shown
+    assert "6 of 6 removed" in shown and "2 datasets left" in shown
     assert names(tmp_path / "all") == {"young"} | {f"young/{n}" for n in young}
     lines = log_lines(tmp_path / "log")
     assert [line["what"] for line in lines] == GOES

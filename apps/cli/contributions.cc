@@ -86,20 +86,20 @@ int list(const Flags& flags) {
     fmt::print("{:>6}  {}  {} x {}  {}\n", one.id, one.date, one.width, one.height, labels);
   }
   const ContributionStats stats = store.stats();
-  fmt::print("{} photos, {}", human_count(stats.photos), human_bytes(stats.bytes));
+  fmt::print("{}, {}", counted(stats.photos, "photo"), human_bytes(stats.bytes));
   if (stats.photos > 0) fmt::print(", {} to {}", stats.oldest, stats.newest);
   fmt::print("\n");
   for (const Contributor& one : people)
-    fmt::print("{}  {} contributions since {}\n", one.pseudonym, human_count(one.count), one.since);
+    fmt::print("{}  {} since {}\n", one.pseudonym, counted(one.count, "contribution"), one.since);
   return kDone;
 }
 
 int export_photos(const Flags& flags) {
   const ContributionExport done = open_store(flags).export_to(flags.dest);
   fmt::print(
-      "{} photos, {}, in {}: one folder per label, labels.csv for --labels\n"
+      "{}, {}, in {}: one folder per label, labels.csv for --labels\n"
       "They are kept outside of the store now: pomona purge {} --photos --yes removes them in time.\n",
-      human_count(done.ids.size()), human_bytes(done.bytes), flags.dest, flags.dest);
+      counted(done.ids.size(), "photo"), human_bytes(done.bytes), flags.dest, flags.dest);
   return kDone;
 }
 
@@ -114,16 +114,15 @@ int purge_photos(const Flags& flags) {
     return kDone;
   }
   if (result.removed == 0) {
-    fmt::print("Nothing is older than {}. {} photos stay.\n", flags.age, human_count(result.kept));
+    fmt::print("Nothing is older than {}. {} left.\n", flags.age, counted(result.kept, "photo"));
   } else if (flags.yes) {
-    fmt::print("{} photos removed, {}, the oldest of {}. {} stay.\n", human_count(result.removed),
+    fmt::print("{} removed, {}, the oldest of {}. {} left.\n", counted(result.removed, "photo"),
                human_bytes(result.bytes), result.oldest, human_count(result.kept));
   } else {
     fmt::print(
-        "{} photos would go, {}, the oldest of {}; {} stay. This was a dry run: nothing was removed. --yes "
-        "removes "
+        "{} would go, {}, the oldest of {}; {} left. This was a dry run: nothing was removed. --yes removes "
         "them.\n",
-        human_count(result.removed), human_bytes(result.bytes), result.oldest, human_count(result.kept));
+        counted(result.removed, "photo"), human_bytes(result.bytes), result.oldest, human_count(result.kept));
   }
   return kDone;
 }

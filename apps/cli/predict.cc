@@ -230,7 +230,7 @@ int run_predict(Flags& flags, const Context& context) {
     writer->finish(
         {{"model", flags.model}, {"invocation", invocation(context)}, {"seconds", result.seconds}});
     const double rate = result.seconds > 0 ? static_cast<double>(result.listed) / result.seconds : 0;
-    fmt::print("answers   {} photos in {}, {:.0f} photos/s\n          {}\n", human_count(result.listed),
+    fmt::print("answers   {} in {}, {:.0f} photos/s\n          {}\n", counted(result.listed, "photo"),
                human_seconds(result.seconds), rate, *flags.out);
   }
   if (flags.timings) {

@@ -37,9 +37,9 @@ void print_result(const PurgeResult& result, const PurgeOptions& options, const 
   }
   if (options.photos && shown > kMostPhotosShown)
     fmt::print("          and {} more\n", human_count(shown - kMostPhotosShown));
-  const char* things = options.photos ? "photos" : "datasets";
+  const char* thing = options.photos ? "photo" : "dataset";
   if (result.items.empty()) fmt::print("Nothing is older than {}.\n", age);
-  if (result.kept > 0) fmt::print("{} {} stay.\n", human_count(result.kept), things);
+  if (result.kept > 0) fmt::print("{} left.\n", counted(result.kept, thing));
   if (result.items.empty()) return;
   if (options.yes) {
     fmt::print("{} of {} removed, {}; the log is {}\n", human_count(removed),

@@ -45,6 +45,9 @@ TEST(Text, SpeaksInUnitsOfPeople) {
   EXPECT_EQ(human_count(7478), "7,478");
   EXPECT_EQ(human_count(478), "478");
   EXPECT_EQ(human_count(1234567), "1,234,567");
+  EXPECT_EQ(counted(1, "photo"), "1 photo");
+  EXPECT_EQ(counted(0, "photo"), "0 photos");
+  EXPECT_EQ(counted(7478, "photo"), "7,478 photos");
   EXPECT_EQ(lower_case("ABCZ-é-\xc9[@`{"), "abcz-é-\xc9[@`{");
   EXPECT_EQ(name_some({"Fig"}), "'Fig'");
   EXPECT_EQ(name_some({"a", "b", "c", "d", "e"}), "'a', 'b', 'c', 'd', 'e'");

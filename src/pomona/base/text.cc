@@ -93,6 +93,10 @@ std::string human_count(std::uint64_t count) {
   return digits;
 }
 
+std::string counted(std::uint64_t count, std::string_view thing) {
+  return human_count(count) + " " + std::string(thing) + (count == 1 ? "" : "s");
+}
+
 std::string lower_case(std::string_view text) {
   std::string lower(text);
   for (char& c : lower) {

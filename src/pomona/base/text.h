@@ -22,6 +22,8 @@ std::string human_seconds(double seconds);
 
 // 7478 -> "7,478".
 std::string human_count(std::uint64_t count);
+// 1, "photo" -> "1 photo"; 7478, "photo" -> "7,478 photos".
+std::string counted(std::uint64_t count, std::string_view thing);
 
 // ASCII letters small, all else as it is, whatever the locale.
 std::string lower_case(std::string_view text);
