@@ -437,12 +437,13 @@ class Purge {
         stop_);
     // Only when the listing is complete, as it must not change under it.
     std::set<std::string, std::greater<>> folders;
-    for (auto& [name, item] : due) {
+    for (auto& photo : due) {
+      const std::string& name = photo.first;
       check_stop();
       for (auto slash = name.rfind('/'); slash != std::string::npos && slash > 0;
            slash = name.rfind('/', slash - 1))
         folders.insert(name.substr(0, slash));
-      remove(std::move(item), [&] {
+      remove(std::move(photo.second), [&] {
         if (root_.is_local() && !straight(real_root, name))
           throw Error(ErrorCode::kIo, "its folder has become a link");
         root_.remove(name);
